@@ -1,0 +1,1 @@
+"""Puts the parts together: the `makegood` command, the embedded stack, containers."""

@@ -1,0 +1,1 @@
+"""The embedded stack: real Kafka and PostgreSQL under `.makegood/`, and the supervisor."""

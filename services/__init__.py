@@ -1,0 +1,1 @@
+"""The services: one room each, and they never import each other."""

@@ -1,0 +1,111 @@
+"""The values that commands and events are made of, each with its limit. A limit is a named constant."""
+
+import enum
+import re
+from datetime import datetime
+from decimal import Decimal
+from typing import Annotated, Literal
+from uuid import UUID
+
+from pydantic import AfterValidator, AwareDatetime, BaseModel, ConfigDict, Field, StringConstraints
+
+REFERENCE_MAX = 200
+SHORT_TEXT_MAX = 500
+LONG_TEXT_MAX = 10_000
+NARRATIVE_MAX = 60_000
+LIST_MAX = 100
+YEAR_MIN, YEAR_MAX = 1900, 2199
+NAMED = re.compile(r"^[^\x00-\x1f\x7f]+$")
+
+UNPRINTABLE = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f]")
+
+
+def _printable(text: str) -> str:
+    if found := UNPRINTABLE.search(text):
+        raise ValueError(f"holds the control character U+{ord(found.group()):04X} at {found.start()}; remove it")
+    return text
+
+
+def _in_range(at: datetime) -> datetime:
+    if not YEAR_MIN <= at.year <= YEAR_MAX:
+        raise ValueError(f"the year {at.year} is outside {YEAR_MIN} to {YEAR_MAX}")
+    return at
+
+
+class Personal:
+    """Marks a field that tells who somebody is or what they wrote. Sealing looks for `x-personal` in the schema."""
+
+
+_PERSONAL = {"x-personal": True}
+
+Reference = Annotated[str, StringConstraints(min_length=1, max_length=REFERENCE_MAX, pattern=NAMED, strip_whitespace=True)]
+"""A name or number somebody else gave: an order, a batch, a ticket."""
+Label = Annotated[str, StringConstraints(min_length=1, max_length=REFERENCE_MAX, pattern=NAMED, strip_whitespace=True)]
+"""A short word from a catalogue: a product, a kind, a team."""
+ShortText = Annotated[str, StringConstraints(min_length=1, max_length=SHORT_TEXT_MAX, strip_whitespace=True), AfterValidator(_printable)]
+LongText = Annotated[str, StringConstraints(min_length=1, max_length=LONG_TEXT_MAX, strip_whitespace=True), AfterValidator(_printable)]
+Narrative = Annotated[
+    str, StringConstraints(min_length=1, max_length=NARRATIVE_MAX, strip_whitespace=True), AfterValidator(_printable), Field(json_schema_extra=_PERSONAL)
+]
+"""The customer's own words. Personal."""
+PersonalText = Annotated[
+    str, StringConstraints(min_length=1, max_length=LONG_TEXT_MAX, strip_whitespace=True), AfterValidator(_printable), Field(json_schema_extra=_PERSONAL)
+]
+"""Anything else that may tell who somebody is: messages, notes, contact details. Personal."""
+PersonalName = Annotated[
+    str, StringConstraints(min_length=1, max_length=REFERENCE_MAX, pattern=NAMED, strip_whitespace=True), Field(json_schema_extra=_PERSONAL)
+]
+At = Annotated[AwareDatetime, AfterValidator(_in_range)]
+"""A moment: ISO 8601 with its zone. Kept as given; compared as a moment."""
+Generation = Annotated[int, Field(ge=1, le=1_000_000)]
+"""1 for a complaint's first run; each reopening adds one. A fact of an older generation has no effect."""
+
+
+class Value(BaseModel):
+    """A part of a command or event: frozen, nothing unknown in it."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class Stage(enum.StrEnum):
+    """Where a complaint is. The order of the members is the order of the stages."""
+
+    OWN = "own"
+    FIX = "fix"
+    DELIVER = "deliver"
+    RETRAIN = "retrain"
+
+
+class Money(Value):
+    """An amount and its currency (ISO 4217). Never a float: written as a string, as in "12.50"."""
+
+    amount: Annotated[Decimal, Field(max_digits=15, decimal_places=4, ge=0)]
+    currency: Annotated[str, StringConstraints(pattern=r"^[A-Z]{3}$")]
+
+
+class Customer(Value):
+    """Anyone served: a buyer, a client, a boss, another department."""
+
+    ref: Annotated[str, StringConstraints(min_length=1, max_length=REFERENCE_MAX, pattern=NAMED), Field(json_schema_extra=_PERSONAL)] | None = None
+    """How the upstream knows them: a customer number."""
+    name: PersonalName | None = None
+    contact: PersonalName | None = None
+    """An address, a telephone number, an account: how to reach them."""
+    kind: Literal["external", "internal"] = "external"
+
+
+class Proof(Value):
+    """What shows that something is the customer's own word: their reply, a recorded call, or their own token."""
+
+    kind: Literal["reply", "call", "token"]
+    ref: Reference
+    """The `reply_id` of a `ReplyReceived`, the reference of the recording, or the token."""
+
+
+class PromiseTerms(Value):
+    """What was promised, and by when."""
+
+    promise_id: UUID
+    what: ShortText
+    due_at: At
+    made_at: Literal["sale", "own", "fix", "deliver"]

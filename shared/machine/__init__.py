@@ -1,0 +1,1 @@
+"""The machine that every service is: batch, store, relay, timers, replay, proof."""

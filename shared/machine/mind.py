@@ -1,0 +1,123 @@
+"""What a service's mind is made of: pure functions, one set for each kind of stream. No I/O, no clock, no randomness."""
+
+import dataclasses
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, TypeVar
+from uuid import UUID, uuid5
+
+from pydantic import TypeAdapter
+
+from shared.contract.refusals import Refusal
+from shared.contract.said import Command, Event
+from shared.policy.model import Policy
+
+State = TypeVar("State")
+
+
+@dataclass(frozen=True, slots=True)
+class Context:
+    """All that a decision may know besides the state and the command."""
+
+    now: datetime
+    policy: Policy
+    actor: str
+    """Who asks: `person:anna`, `source:cfpb`, `service:intake`, `clock`."""
+    stream: UUID
+    version: int
+    """The version the stream's next event will have."""
+    input_id: str = ""
+    """The id of the message that is decided on; what proof names."""
+
+    def new_id(self, label: str) -> UUID:
+        """An id for something this decision makes: derived from the stream and its version, so that a replay makes the same."""
+        return uuid5(self.stream, f"{self.version}/{label}")
+
+
+@dataclass(frozen=True, slots=True)
+class Timer:
+    """Something a stream wants to be woken for."""
+
+    due_at: datetime
+    generation: int = 1
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """What another stream of the same service must be told: its id and the command."""
+
+    stream: UUID
+    command: Command
+
+
+@dataclass(frozen=True, slots=True)
+class Fact:
+    """An event with where it stands: what `translate` and `react` are given."""
+
+    event: Event
+    stream: UUID
+    service: str
+    actor: str
+
+
+@dataclass(frozen=True)
+class Stream:
+    """One kind of stream: its first state and its three pure functions."""
+
+    kind: str
+    initial: Any
+    decide: Callable[[Any, Any, Context], Sequence[Event] | Refusal]
+    evolve: Callable[[Any, Any], Any]
+    is_closed: Callable[[Any], bool]
+    timers: Callable[[Any], Mapping[str, Timer]]
+    """The timers a state wants, by name. The machine sets and clears them by comparing before and after."""
+
+    @property
+    def state_type(self) -> TypeAdapter[Any]:
+        """How a state is written and read; one adapter a class."""
+        return _adapter(type(self.initial))
+
+
+_ADAPTERS: dict[type, TypeAdapter[Any]] = {}
+
+
+def _adapter(of: type) -> TypeAdapter[Any]:
+    if of not in _ADAPTERS:
+        assert dataclasses.is_dataclass(of), f"{of.__name__} must be a frozen dataclass"
+        _ADAPTERS[of] = TypeAdapter(of)
+    return _ADAPTERS[of]
+
+
+def _nothing(_: Fact) -> None:
+    return None
+
+
+def _nobody(_: Fact) -> Sequence[Request]:
+    return ()
+
+
+@dataclass(frozen=True)
+class Mind:
+    """A service's mind, whole."""
+
+    service: str
+    rules: int
+    """The version of its rules. A change that alters any decision raises it; each journal row names it."""
+    streams: Mapping[str, Stream]
+    commands: Mapping[str, type[Command]]
+    """By stored type name: all that this service can be asked, internal ones too."""
+    events: Mapping[str, type[Event]]
+    """By stored type name: all that can have happened here."""
+    hears: Mapping[str, type[Event]]
+    """The events of other services that `translate` understands, by stored type name. Others are journalled as ignored."""
+    hears_from: Sequence[str] = ()
+    """The services whose events it reads."""
+    submissions: bool = False
+    """Whether it reads the upstreams' topic."""
+    translate: Callable[[Fact], Command | None] = _nothing
+    """Another service's fact, told to our own stream of the same id."""
+    react: Callable[[Fact], Sequence[Request]] = _nobody
+    """Our own fact, that other streams of ours must hear of."""
+    stream_of: Callable[[Command], UUID | None] = lambda _: None
+    """The stream a submission belongs to, where the command itself tells (an upstream need not know our ids)."""

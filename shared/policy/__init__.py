@@ -1,0 +1,1 @@
+"""The model of a policy, its loader, and the shipped ones."""
