@@ -1,0 +1,183 @@
+"""The one place where stored bytes are made and read: canonical rows, hashes, packed headers. Sealing will slip in here.
+
+A chain's hash is SHA-256 over the hash before it and the row's canonical bytes: the lengths of its parts, then the parts. With the
+lengths in front no two different rows have the same bytes, whatever is in them.
+"""
+
+import hashlib
+import struct
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from uuid import UUID
+
+GENESIS = bytes(32)
+"""The hash before the first row of a chain."""
+
+HEADERS_MAX = 64
+HEADER_BYTES_MAX = 16_384
+
+
+def pack(parts: Sequence[bytes]) -> bytes:
+    """The lengths of the parts, then the parts."""
+    return struct.pack(f">{len(parts)}I", *map(len, parts)) + b"".join(parts)
+
+
+def pack_headers(headers: Iterable[tuple[str, bytes | None]]) -> bytes:
+    """A record's headers as they came: for each the lengths of name and value (0xFFFFFFFF for null), then both."""
+    found = []
+    for name, value in headers:
+        name_bytes = name.encode("utf-8", "surrogateescape")
+        length = 0xFFFFFFFF if value is None else len(value)
+        found.append(struct.pack(">II", len(name_bytes), length) + name_bytes + (value or b""))
+    return b"".join(found)
+
+
+def unpack_headers(packed: bytes) -> list[tuple[str, bytes | None]]:
+    """The inverse of `pack_headers`."""
+    found: list[tuple[str, bytes | None]] = []
+    at = 0
+    while at < len(packed):
+        name_length, length = struct.unpack_from(">II", packed, at)
+        at += 8
+        name = packed[at : at + name_length].decode("utf-8", "surrogateescape")
+        at += name_length
+        if length == 0xFFFFFFFF:
+            found.append((name, None))
+            continue
+        found.append((name, packed[at : at + length]))
+        at += length
+    return found
+
+
+def moment(at: datetime) -> str:
+    """A moment as it is hashed and sent: UTC, microseconds, `Z`."""
+    return at.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
+
+
+def read_moment(text: str) -> datetime:
+    """The inverse of `moment`. Raises ValueError."""
+    return datetime.fromisoformat(text)
+
+
+@dataclass(slots=True)
+class LedgerRow:
+    """One fact, where it stands, and what it came from."""
+
+    shard: int
+    position: int
+    stream: UUID
+    kind: str
+    version: int
+    type: str
+    body: bytes
+    entry: int
+    """The journal entry of the input that led here."""
+    now: datetime
+    now_text: str
+    actor: str
+    message_id: str
+    """The id of the input that led here (`causation_id`); empty for a timer."""
+    correlation: UUID
+    """The complaint it is about, or where it is about none, its own stream."""
+    target: UUID | None
+    """Of a `…Requested` row: the stream that is asked."""
+    origin_id: str
+    """Of a passed-on row: the message id its sender gave it."""
+    cause_hash: bytes
+    hash: bytes = b""
+
+    def canonical(self) -> bytes:
+        """What the chain covers. Every part of it travels with the event, so that a consumer can check it."""
+        return pack((
+            b"%d/%d/%d" % (self.shard, self.position, self.version),
+            self.stream.bytes,
+            self.kind.encode(),
+            self.type.encode(),
+            self.body,
+            self.now_text.encode(),
+            self.actor.encode(),
+            self.message_id.encode(),
+            self.correlation.bytes,
+            self.target.bytes if self.target else b"",
+            self.origin_id.encode(),
+        ))  # fmt: skip
+
+    def chain(self, previous: bytes) -> bytes:
+        """The row's hash, given the hash of the row before it."""
+        return hashlib.sha256(previous + self.canonical() + self.cause_hash).digest()
+
+
+@dataclass(slots=True)
+class JournalRow:
+    """One input as it was told, and what came of it."""
+
+    shard: int
+    entry: int
+    topic: str
+    """Empty for what the machine tells itself: a due timer, the first policy."""
+    partition: int
+    offset: int
+    """-1 where there is no topic."""
+    message_id: str
+    type: str
+    stream: UUID | None
+    key: bytes | None
+    headers: bytes
+    body: bytes | None
+    sent_ms: int
+    """Kafka's record time, in milliseconds since 1970."""
+    now: datetime
+    now_text: str
+    policy: str
+    """The digest of the policy it was decided under."""
+    rules: int
+    outcome: str
+    reason: str
+    refers: int
+    """The entry this one refers to (a retry, what it waits behind); 0 for none."""
+    first_position: int
+    """The position of its first event; 0 where there is none."""
+    events: int
+    received_at: datetime
+    """When this process had it in hand, by the process clock. For traces; not hashed."""
+    hash: bytes = b""
+
+    def canonical(self) -> bytes:
+        """What the chain covers."""
+        return pack((
+            b"%d/%d" % (self.shard, self.entry),
+            b"%b/%d/%d" % (self.topic.encode(), self.partition, self.offset),
+            self.message_id.encode(),
+            self.type.encode(),
+            self.stream.bytes if self.stream else b"",
+            b"\x01" + self.key if self.key is not None else b"",
+            self.headers,
+            b"\x01" + self.body if self.body is not None else b"",
+            b"%d" % self.sent_ms,
+            self.now_text.encode(),
+            self.policy.encode(),
+            b"%d" % self.rules,
+            self.outcome.encode(),
+            self.reason.encode(),
+            b"%d/%d/%d" % (self.refers, self.first_position, self.events),
+        ))  # fmt: skip
+
+    def chain(self, previous: bytes) -> bytes:
+        """The row's hash, given the hash of the row before it."""
+        return hashlib.sha256(previous + self.canonical()).digest()
+
+
+def digest_of(body: bytes) -> bytes:
+    """Sixteen bytes that tell one body from another."""
+    return hashlib.sha256(body).digest()[:16]
+
+
+def span_id(event_id: str) -> str:
+    """The W3C span id of an event: derived, so that a trace can be made again at any time."""
+    return hashlib.sha256(event_id.encode()).hexdigest()[:16]
+
+
+def traceparent(correlation: UUID, event_id: str) -> str:
+    """The trace context an event carries: one trace a complaint (its id), one span an event."""
+    return f"00-{correlation.hex}-{span_id(event_id)}-01"

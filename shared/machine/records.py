@@ -1,0 +1,112 @@
+"""Ledger rows as Kafka records, and back: the one place that knows the headers of events."""
+
+from collections.abc import Sequence
+from uuid import UUID
+
+from shared.contract.envelope import event_id, key_of, unrequested
+from shared.machine.bytes import LedgerRow, read_moment, traceparent
+
+Headers = list[tuple[str, bytes]]
+
+
+class NotAnEvent(ValueError):
+    """A record on an events topic that no relay of ours wrote. The message says what is missing."""
+
+
+def event_headers(row: LedgerRow, previous: bytes, generation: str, service: str) -> Headers:
+    """The headers of a ledger row on `<service>.events`."""
+    ident = event_id(generation, service, row.shard, row.position)
+    subject = str(row.stream).encode()
+    found: Headers = [
+        ("ce_specversion", b"1.0"),
+        ("ce_id", ident.encode()),
+        ("ce_source", f"/{service}".encode()),
+        ("ce_type", row.type.encode()),
+        ("ce_time", row.now_text.encode()),
+        ("ce_subject", subject),
+        ("ce_dataschema", f"/schemas/{row.type}.json".encode()),
+        ("content-type", b"application/json"),
+        ("ce_actor", row.actor.encode()),
+        ("ce_causationid", row.message_id.encode()),
+        ("ce_correlationid", subject if row.correlation == row.stream else str(row.correlation).encode()),
+        ("ce_streamkind", row.kind.encode()),
+        ("ce_streamversion", b"%d" % row.version),
+        ("traceparent", traceparent(row.correlation, ident).encode()),
+        ("ledger-position", b"%d" % row.position),
+        ("ledger-hash", row.hash.hex().encode()),
+        ("ledger-prev", previous.hex().encode()),
+        ("cause-hash", row.cause_hash.hex().encode()),
+    ]
+    if row.target is not None:
+        found.append(("ce_target", str(row.target).encode()))
+    if row.origin_id:
+        found.append(("origin-id", row.origin_id.encode()))
+    return found
+
+
+def request_headers(row: LedgerRow, generation: str, service: str) -> Headers:
+    """The headers of a `…Requested` row on the command topic: the command it carries, asked by a row of the ledger."""
+    assert row.target is not None, "a request names whom it asks"
+    ident = event_id(generation, service, row.shard, row.position)
+    found: Headers = [
+        ("ce_specversion", b"1.0"),
+        ("ce_id", ident.encode()),
+        ("ce_source", f"/{service}".encode()),
+        ("ce_type", unrequested(row.type).encode()),
+        ("ce_time", row.now_text.encode()),
+        ("ce_subject", str(row.target).encode()),
+        ("content-type", b"application/json"),
+        ("ce_actor", row.actor.encode()),
+        ("ce_correlationid", str(row.correlation).encode()),
+        ("traceparent", traceparent(row.correlation, ident).encode()),
+        ("ledger-position", b"%d" % row.position),
+        ("ledger-shard", b"%d" % row.shard),
+    ]
+    if row.origin_id:
+        found.append(("origin-id", row.origin_id.encode()))
+    return found
+
+
+def event_key(row: LedgerRow) -> bytes:
+    """The record key of an event: its stream."""
+    return key_of(row.stream)
+
+
+def read_event(headers: dict[str, str], body: bytes | None, shard: int) -> tuple[LedgerRow, bytes]:
+    """A record of an events topic as the ledger row it was, with the hash of the row before it.
+
+    Raises NotAnEvent. `entry` and `now` as a datetime are not needed by consumers: `entry` is 0.
+    """
+    try:
+        row = LedgerRow(
+            shard=shard,
+            position=int(headers["ledger-position"]),
+            stream=UUID(headers["ce_subject"]),
+            kind=headers["ce_streamkind"],
+            version=int(headers["ce_streamversion"]),
+            type=headers["ce_type"],
+            body=body if body is not None else b"",
+            entry=0,
+            now=read_moment(headers["ce_time"]),
+            now_text=headers["ce_time"],
+            actor=headers["ce_actor"],
+            message_id=headers["ce_causationid"],
+            correlation=UUID(headers["ce_correlationid"]),
+            target=UUID(headers["ce_target"]) if "ce_target" in headers else None,
+            origin_id=headers.get("origin-id", ""),
+            cause_hash=bytes.fromhex(headers["cause-hash"]),
+            hash=bytes.fromhex(headers["ledger-hash"]),
+        )
+        return row, bytes.fromhex(headers["ledger-prev"])
+    except KeyError as missing:
+        raise NotAnEvent(f"the header {missing.args[0]} is missing") from missing
+    except ValueError as wrong:
+        raise NotAnEvent(f"a header can't be read: {wrong}") from wrong
+
+
+def service_and_shard(ident: str) -> tuple[str, int] | None:
+    """The service and shard of an event id (`g1/intake/3/1024`); None where it is no such id."""
+    parts: Sequence[str] = ident.split("/")
+    if len(parts) != 4 or not parts[2].isdigit():
+        return None
+    return parts[1], int(parts[2])
