@@ -44,6 +44,7 @@ class Rule(enum.Enum):
         False,
         11,
     )
+    UNKNOWN_DEFECT_KIND = ("unknown_defect_kind", "The policy knows no such kind of defect.", False, None)
     UNKNOWN_CAUSE_KIND = ("unknown_cause_kind", "The policy knows no such kind of cause.", False, None)
     NO_CAUSE_TO_VERIFY = ("no_cause_to_verify", "There is no cause to verify: record one first.", False, None)
     CAUSE_HAS_CHANGED = ("cause_has_changed", "The cause was worded anew since: verify the newest wording.", False, None)
