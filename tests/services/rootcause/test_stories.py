@@ -1,0 +1,175 @@
+"""Whole lives of a learning and a problem, driven by random commands; requests cross between them late and in order."""
+
+from collections import deque
+from datetime import timedelta
+
+import pytest
+from hypothesis import settings
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
+
+from services.rootcause import learning, problem
+from services.rootcause.react import react
+from shared.contract import rootcause as said
+from shared.contract.refusals import Refusal, Rule
+from shared.contract.said import decode
+from shared.machine.mind import Context, Fact
+from tests.services.rootcause.said import A_CAUSE, A_PLAN, A_RETRAINING, COMPLAINT, NOW, POLICY, PROBLEM, fold
+
+GENERATIONS = st.integers(1, 3)
+WORDS = st.sampled_from(["The form hides the plan.", "The plan has no reserve.", "It is Anna's fault", "The label is torn."])
+MAYBE = st.none() | st.just("Call within the hour.")
+PLANS = st.builds(
+    lambda kind, procedure, recurrence: {**dict(kind), "procedure": procedure, "recurrence_procedure": recurrence},
+    st.sampled_from([A_PLAN, A_RETRAINING]),
+    MAYBE,
+    MAYBE,
+)
+TO_LEARNING = st.one_of(
+    st.builds(said.OpenLearning, generation=GENERATIONS, trigger=st.sampled_from(["delivered", "delivered", "delivered", "withdrawn"])),
+    st.builds(said.SuspendLearning, generation=GENERATIONS, because=st.sampled_from(["objected", "reopened"])),
+    st.builds(said.ChangeOwner, generation=GENERATIONS, to=st.sampled_from(["person:ines", "person:ravi"])),
+    WORDS.map(lambda what: A_CAUSE.model_copy(update={"what": what})),
+    st.builds(said.VerifyCause, how=st.just("measured"), evidence=st.just("Three test orders."), holds=st.booleans()),
+    st.builds(said.RecordContainment, what=WORDS),
+    st.builds(said.LookSideways, looked_at=st.just(("cakes",)), found=MAYBE),
+    st.builds(said.RecordNoFault, evidence=WORDS, expected_because=WORDS),
+    PLANS.map(lambda terms: said.PlanCorrection(**terms)),
+    st.builds(said.CompleteCorrection, evidence=st.just("It is live.")),
+    st.just(said.JoinProblem(problem_id=PROBLEM)),
+    st.builds(
+        said.CloseLearning,
+        outcome=st.sampled_from(["corrected", "joined", "no_fault", "no_correction_needed", "cause_not_found"]),
+        reason=MAYBE,
+    ),
+)
+TO_PROBLEM = st.one_of(
+    st.just(said.OpenProblem(title="Beyond the plan", symptom="Promised for a full day.", defect_kind="delivery")),
+    st.just(said.AttributeToProblem(complaint_id=COMPLAINT)),
+    st.builds(said.RecordProblemContainment, what=WORDS),
+    PLANS.map(lambda terms: said.PlanProblemCorrection(**terms)),
+    st.builds(said.CompleteProblemCorrection, evidence=st.just("It is live.")),
+)
+
+
+class Lives(RuleBasedStateMachine):
+    def __init__(self):
+        super().__init__()
+        self.streams = {COMPLAINT: learning.STREAM, PROBLEM: problem.STREAM}
+        self.states = {stream: kind.initial for stream, kind in self.streams.items()}
+        self.past = {COMPLAINT: [], PROBLEM: []}
+        self.requests = deque()
+        self.now = NOW
+
+    def ask(self, stream, command):
+        self.now += timedelta(hours=1)
+        kind, state = self.streams[stream], self.states[stream]
+        context = Context(
+            now=self.now, policy=POLICY, actor="person:ines", stream=stream, version=len(self.past[stream]) + 1, input_id="test"
+        )
+        decided = kind.decide(state, command, context)
+        assert decided == kind.decide(state, command, context)
+        if isinstance(decided, Refusal):
+            assert not command.internal, f"our own fact was refused: {decided}"
+            assert decided.sentence
+            self.refused(command, decided)
+            return
+        for event in decided:
+            self.before(stream, state, event)
+            state = kind.evolve(state, event)
+            self.past[stream].append(event)
+            self.requests.extend(react(Fact(event, stream, "rootcause", "person:ines")))
+        self.states[stream] = state
+        if not command.internal:
+            again = kind.decide(state, command, context)
+            assert again == [] or isinstance(again, Refusal), f"{command!r} twice gives {again!r}"
+
+    def refused(self, command, refusal):
+        if refusal.rule is Rule.NO_LEARNING_BEFORE_DELIVERY:
+            assert not any(isinstance(event, said.LearningOpened) for event in self.past[COMPLAINT])
+
+    def before(self, stream, state, event):
+        """The invariants, from the past alone: not from the state that the rules use."""
+        past = self.past[stream]
+        match event:
+            case said.CauseRecorded() | said.CauseVerified() | said.CauseRefuted() | said.NoFaultRecorded():
+                moves = [e for e in past if isinstance(e, said.LearningOpened | said.LearningResumed | said.LearningSuspended)]
+                assert moves, "1: before delivery"
+                assert not isinstance(moves[-1], said.LearningSuspended), "2: while it is suspended"
+                assert "Anna" not in event.to_bytes().decode(), "7: a person"
+            case said.CorrectionPlanned(kind="retraining") | said.ProblemCorrectionPlanned(kind="retraining"):
+                assert event.procedure, "6"
+                assert event.recurrence_procedure, "6"
+            case said.LearningClosed(outcome=outcome):
+                self.closing(past, event, outcome)
+
+    def closing(self, past, event, outcome):
+        opened = [n for n, e in enumerate(past) if isinstance(e, said.LearningOpened)]
+        since = past[opened[-1] :]
+        assert not any(isinstance(e, said.LearningClosed) for e in since), "closed twice"
+        if outcome == "corrected":
+            causes = [e for e in since if isinstance(e, said.CauseRecorded | said.CauseVerified | said.CauseRefuted)]
+            assert isinstance(causes[-1], said.CauseVerified | said.CauseRecorded), "11"
+            assert any(isinstance(e, said.CauseVerified) and e.digest == causes[-1].digest for e in causes), "11"
+            assert any(isinstance(e, said.CorrectionCompleted) for e in since), "11"
+        elif outcome == "joined":
+            assert any(isinstance(e, said.CorrectionJoined) for e in since), "11"
+            assert any(isinstance(e, said.ProblemCorrectionPlanned) for e in self.past[PROBLEM]), "11"
+        elif outcome == "no_fault":
+            assert any(isinstance(e, said.NoFaultRecorded) for e in since), "11"
+        else:
+            assert event.reason, "11"
+
+    @rule(command=TO_LEARNING)
+    def to_the_learning(self, command):
+        self.ask(COMPLAINT, command)
+
+    @rule(command=TO_PROBLEM)
+    def to_the_problem(self, command):
+        self.ask(PROBLEM, command)
+
+    @rule()
+    def deliver_a_request(self):
+        if self.requests:
+            request = self.requests.popleft()
+            self.ask(request.stream, decode(type(request.command), request.command.to_bytes()))
+
+    @rule()
+    def a_delivery_reaches_it(self):
+        heard = [e.generation for e in self.past[COMPLAINT] if isinstance(e, said.LearningSuspended | said.LearningOpened)]
+        self.ask(COMPLAINT, said.OpenLearning(generation=max([*heard, 1]), trigger="delivered", owner="person:ines"))
+
+    @invariant()
+    def the_state_is_the_fold_of_the_past(self):
+        for stream, kind in self.streams.items():
+            assert fold(kind, self.past[stream]) == self.states[stream]
+            assert fold(kind, [decode(type(event), event.to_bytes()) for event in self.past[stream]]) == self.states[stream]
+
+    @invariant()
+    def the_state_is_written_and_read_without_a_difference(self):
+        for stream, kind in self.streams.items():
+            written = kind.state_type.dump_json(self.states[stream])
+            read = kind.state_type.validate_json(written)
+            assert read == self.states[stream]
+            assert kind.state_type.dump_json(read) == written
+
+    @invariant()
+    def no_learning_waits_for_an_answer_that_does_not_come(self):
+        assert self.states[COMPLAINT].joining is None or self.requests
+
+
+Lives.TestCase.settings = settings(max_examples=150, stateful_step_count=40, deadline=None)
+
+
+class TestLives(Lives.TestCase):
+    pass
+
+
+def test_a_stream_wants_no_timers_in_this_cut():
+    assert learning.STREAM.timers(learning.Learning()) == {}
+    assert problem.STREAM.timers(problem.Problem()) == {}
+
+
+@pytest.mark.parametrize("stream", [learning.STREAM, problem.STREAM], ids=lambda stream: stream.kind)
+def test_a_first_state_is_not_closed(stream):
+    assert not stream.is_closed(stream.initial)
