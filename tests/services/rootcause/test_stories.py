@@ -6,7 +6,7 @@ from datetime import timedelta
 import pytest
 from hypothesis import settings
 from hypothesis import strategies as st
-from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
+from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
 
 from services.rootcause import learning, problem
 from services.rootcause.react import react
@@ -25,23 +25,30 @@ PLANS = st.builds(
     MAYBE,
     MAYBE,
 )
-TO_LEARNING = st.one_of(
+FACTS = st.one_of(
     st.builds(said.OpenLearning, generation=GENERATIONS, trigger=st.sampled_from(["delivered", "delivered", "delivered", "withdrawn"])),
-    st.builds(said.SuspendLearning, generation=GENERATIONS, because=st.sampled_from(["objected", "reopened"])),
+    st.builds(said.SuspendLearning, generation=GENERATIONS, because=st.sampled_from(["objected", "objected", "reopened"])),
     st.builds(said.ChangeOwner, generation=GENERATIONS, to=st.sampled_from(["person:ines", "person:ravi"])),
+)
+CAUSES = st.one_of(
     WORDS.map(lambda what: A_CAUSE.model_copy(update={"what": what})),
-    st.builds(said.VerifyCause, how=st.just("measured"), evidence=st.just("Three test orders."), holds=st.booleans()),
+    st.builds(
+        said.VerifyCause, how=st.just("measured"), evidence=st.just("Three test orders."), holds=st.sampled_from([True, True, False])
+    ),
+    st.builds(said.RecordNoFault, evidence=WORDS, expected_because=WORDS),
+)
+OTHERS = st.one_of(
     st.builds(said.RecordContainment, what=WORDS),
     st.builds(said.LookSideways, looked_at=st.just(("cakes",)), found=MAYBE),
-    st.builds(said.RecordNoFault, evidence=WORDS, expected_because=WORDS),
-    PLANS.map(lambda terms: said.PlanCorrection(**terms)),
-    st.builds(said.CompleteCorrection, evidence=st.just("It is live.")),
     st.just(said.JoinProblem(problem_id=PROBLEM)),
-    st.builds(
-        said.CloseLearning,
-        outcome=st.sampled_from(["corrected", "joined", "no_fault", "no_correction_needed", "cause_not_found"]),
-        reason=MAYBE,
-    ),
+)
+CORRECTIONS = st.one_of(
+    PLANS.map(lambda terms: said.PlanCorrection(**terms)), st.builds(said.CompleteCorrection, evidence=st.just("It is live."))
+)
+CLOSINGS = st.builds(
+    said.CloseLearning,
+    outcome=st.sampled_from(["corrected", "corrected", "joined", "no_fault", "no_correction_needed", "cause_not_found"]),
+    reason=MAYBE,
 )
 TO_PROBLEM = st.one_of(
     st.just(said.OpenProblem(title="Beyond the plan", symptom="Promised for a full day.", defect_kind="delivery")),
@@ -120,8 +127,24 @@ class Lives(RuleBasedStateMachine):
         else:
             assert event.reason, "11"
 
-    @rule(command=TO_LEARNING)
-    def to_the_learning(self, command):
+    @rule(command=FACTS)
+    def another_service_tells(self, command):
+        self.ask(COMPLAINT, command)
+
+    @rule(command=CAUSES)
+    def look_for_the_cause(self, command):
+        self.ask(COMPLAINT, command)
+
+    @rule(command=CORRECTIONS)
+    def correct(self, command):
+        self.ask(COMPLAINT, command)
+
+    @rule(command=OTHERS)
+    def do_what_else_there_is(self, command):
+        self.ask(COMPLAINT, command)
+
+    @rule(command=CLOSINGS)
+    def close(self, command):
         self.ask(COMPLAINT, command)
 
     @rule(command=TO_PROBLEM)
@@ -133,6 +156,11 @@ class Lives(RuleBasedStateMachine):
         if self.requests:
             request = self.requests.popleft()
             self.ask(request.stream, decode(type(request.command), request.command.to_bytes()))
+
+    @initialize(delivered=st.sampled_from([True, True, False]))
+    def begin(self, delivered):
+        if delivered:
+            self.a_delivery_reaches_it()
 
     @rule()
     def a_delivery_reaches_it(self):
@@ -158,7 +186,7 @@ class Lives(RuleBasedStateMachine):
         assert self.states[COMPLAINT].joining is None or self.requests
 
 
-Lives.TestCase.settings = settings(max_examples=150, stateful_step_count=40, deadline=None)
+Lives.TestCase.settings = settings(max_examples=300, stateful_step_count=50, deadline=None)
 
 
 class TestLives(Lives.TestCase):
