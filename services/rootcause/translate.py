@@ -1,0 +1,26 @@
+"""What the other services' facts mean here: each is told to the learning of the same complaint. None of them is refused there."""
+
+from shared.contract.intake import ComplaintReopened, ComplaintWithdrawn, OwnershipTransferred
+from shared.contract.resolution import Delivered, DeliveryObjected
+from shared.contract.rootcause import ChangeOwner, LearningCommand, OpenLearning, SuspendLearning
+from shared.contract.said import by_type
+from shared.machine.mind import Fact
+
+HEARS = by_type((Delivered, DeliveryObjected, ComplaintWithdrawn, ComplaintReopened, OwnershipTransferred))
+
+
+def translate(fact: Fact) -> LearningCommand | None:
+    """Another service's fact, told to the learning. The customer's words stay where they are: an objection's reason is not copied."""
+    match fact.event:
+        case Delivered(generation=generation, owner=owner, product=product):
+            return OpenLearning(generation=generation, trigger="delivered", owner=owner, product=product)
+        case ComplaintWithdrawn(generation=generation, owner=owner, product=product):
+            return OpenLearning(generation=generation, trigger="withdrawn", owner=owner, product=product)
+        case DeliveryObjected(generation=generation):
+            return SuspendLearning(generation=generation, because="objected")
+        case ComplaintReopened(generation=generation):
+            return SuspendLearning(generation=generation, because="reopened")
+        case OwnershipTransferred(generation=generation, to=to):
+            return ChangeOwner(generation=generation, to=to)
+        case _:
+            return None
