@@ -1,0 +1,180 @@
+"""Files as rows, one at a time: never a whole file in memory. Plain or gzipped; `-` is standard input."""
+
+import csv
+import gzip
+import io
+import sys
+import zlib
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import IO, BinaryIO, cast
+
+from pydantic_core import from_json
+
+from deploy.formats.rows import BadRow, Fields, Format, canonical
+
+STANDARD_INPUT = "-"
+GZIP_MAGIC = b"\x1f\x8b"
+LINE_BYTES_MAX = 4 * 1024 * 1024
+"""A longer line of JSON is no complaint: the narrative ends at 60,000 characters."""
+
+
+class BadFile(ValueError):  # noqa: N818 - it is the file that is bad
+    """A file that is not what it was said to be, and why."""
+
+
+@dataclass(frozen=True, slots=True)
+class Line:
+    """One data row: where it stands, and its fields or why it has none."""
+
+    file: str
+    number: int
+    """The line it begins on; the file's first is 1."""
+    fields: Fields | None
+    bad: str = ""
+    read_bytes: int = 0
+    """How much of the file was read by then, in bytes as they lie on disk."""
+
+
+UNREADABLE = (EOFError, OSError, zlib.error)
+"""What a damaged file raises."""
+HeaderReader = Callable[[list[str]], Format]
+"""Finds the format by a file's header; it raises BadFile where the header is of another kind of file."""
+
+
+def known(form: Format) -> HeaderReader:
+    """The reader of headers for a format that is known beforehand: the columns it needs must be there."""
+
+    def check(header: list[str]) -> Format:
+        missing = [column for column in form.needs if column not in header]
+        if missing:
+            raise BadFile(f"this is no {form.name} file: it has no column {', '.join(missing)}; it has {', '.join(header) or 'none'}")
+        return form
+
+    return check
+
+
+@contextmanager
+def opened(file: str) -> Iterator[tuple[IO[bytes], BinaryIO]]:
+    """The file's content, and the raw file beneath, whose place tells how far we are. Raises OSError."""
+    raw: BinaryIO = sys.stdin.buffer if file == STANDARD_INPUT else Path(file).open("rb")  # noqa: SIM115 - closed below
+    try:
+        seen = raw.peek(len(GZIP_MAGIC))  # type: ignore[attr-defined]
+        yield (cast("IO[bytes]", gzip.GzipFile(fileobj=raw, mode="rb")) if seen[:2] == GZIP_MAGIC else raw), raw
+    finally:
+        if file != STANDARD_INPUT:
+            raw.close()
+
+
+def csv_lines(file: str, by_header: HeaderReader, *, exact: bool = False) -> Iterator[Line]:
+    """The rows of a CSV (UTF-8, the first record its header), line breaks inside fields included. Raises BadFile, OSError.
+
+    Args:
+        file: Its path, or `-`.
+        by_header: What the rows mean, by the header.
+        exact: Whether column names are taken as they are written, rather than in their canonical form.
+    """
+    with opened(file) as (content, raw):
+        place = _place(file, raw)
+        text = io.TextIOWrapper(cast("BinaryIO", content), encoding="utf-8-sig", errors="surrogateescape", newline="")
+        records = csv.reader(text)
+        header = _header(records)
+        names = header if exact else [canonical(name) for name in header]
+        form = by_header(names)
+        while True:
+            number = records.line_num + 1
+            try:
+                record = next(records)
+            except StopIteration:
+                return
+            except csv.Error as error:
+                yield Line(file, number, None, f"this is not CSV: {error}", place())
+                continue
+            except UNREADABLE as error:
+                yield Line(file, number, None, f"the file cannot be read beyond this line: {error}", place())
+                return
+            if not record:
+                continue
+            yield _csv_line(file, number, names, record, form=form, read_bytes=place())
+
+
+def _csv_line(file: str, number: int, names: list[str], record: list[str], *, form: Format, read_bytes: int) -> Line:
+    if len(record) != len(names):
+        cut = "; it seems to be cut off" if len(record) < len(names) else "; is a quotation mark missing?"
+        return Line(file, number, None, f"{len(record)} of {len(names)} fields{cut}", read_bytes)
+    try:
+        return Line(file, number, form.read(dict(zip(names, record, strict=True))), "", read_bytes)
+    except BadRow as bad:
+        return Line(file, number, None, str(bad), read_bytes)
+
+
+def json_lines(file: str, source: str | None) -> Iterator[Line]:
+    """The lines of a JSON Lines file, each a `SubmitComplaint`; `source` is for those without one. Raises OSError."""
+    with opened(file) as (content, raw):
+        place = _place(file, raw)
+        number = 0
+        while True:
+            try:
+                line = content.readline(LINE_BYTES_MAX + 1)
+            except UNREADABLE as error:
+                yield Line(file, number + 1, None, f"the file cannot be read beyond this line: {error}", place())
+                return
+            if not line:
+                return
+            number += 1
+            if len(line) > LINE_BYTES_MAX:
+                while line and not line.endswith(b"\n"):
+                    line = content.readline(LINE_BYTES_MAX)
+                yield Line(file, number, None, f"longer than {LINE_BYTES_MAX} bytes", place())
+            elif line.strip():
+                yield _json_line(file, number, line, source, place())
+
+
+def _json_line(file: str, number: int, line: bytes, source: str | None, read_bytes: int) -> Line:
+    try:
+        found = from_json(line)
+    except ValueError as error:
+        return Line(file, number, None, f"this is not JSON: {error}", read_bytes)
+    if not isinstance(found, dict):
+        return Line(file, number, None, "a line must be one JSON object", read_bytes)
+    return Line(file, number, {"source": source, **found} if source else found, "", read_bytes)
+
+
+def _place(file: str, raw: BinaryIO) -> Callable[[], int]:
+    return (lambda: 0) if file == STANDARD_INPUT else raw.tell
+
+
+def size_of(files: Iterable[str]) -> int | None:
+    """The files' bytes on disk altogether; None where standard input is among them. Raises OSError."""
+    listed = list(files)
+    return None if STANDARD_INPUT in listed else sum(Path(file).stat().st_size for file in listed)
+
+
+def header_of(file: str, by_header: HeaderReader | None, *, exact: bool = False) -> None:
+    """Looks whether a file opens and its header fits, without reading on. Raises BadFile, OSError."""
+    with opened(file) as (content, _):
+        if by_header is None:
+            _read_on(content)
+            return
+        text = io.TextIOWrapper(cast("BinaryIO", content), encoding="utf-8-sig", errors="surrogateescape", newline="")
+        header = _header(csv.reader(text))
+        by_header(header if exact else [canonical(name) for name in header])
+
+
+def _header(records: Iterator[list[str]]) -> list[str]:
+    try:
+        header = next(records, None)
+    except (*UNREADABLE, csv.Error) as error:
+        raise BadFile(f"its first line cannot be read: {error}") from error
+    if header is None:
+        raise BadFile("the file is empty")
+    return header
+
+
+def _read_on(content: IO[bytes]) -> None:
+    try:
+        content.read(1)
+    except UNREADABLE as error:
+        raise BadFile(f"it cannot be read: {error}") from error
