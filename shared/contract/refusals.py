@@ -18,6 +18,63 @@ class Rule(enum.Enum):
     STREAM_WAITING = ("stream_waiting", "An earlier input of this stream is parked, and too many wait behind it.", False, None)
     MESSAGE_ID_CONFLICT = ("message_id_conflict", "This message id was used before with another body.", False, None)
 
+    # intake and resolution
+    MISUNDERSTANDING_FIRST = ("misunderstanding_first", "Clear up the misunderstanding before anything moves.", False, 3)
+    CUSTOMERS_WORD_NEEDS_PROOF = (
+        "customers_word_needs_proof",
+        "This is the customer's word: name their recorded reply, the recorded call, or their own token.",
+        False,
+        17,
+    )
+    KEEPING_NEEDS_ITS_EVENT = ("keeping_needs_its_event", "Name the event that kept the promise.", False, 17)
+    UNKNOWN_PROMISE = ("unknown_promise", "There is no such promise here.", False, None)
+    PROMISE_ENDED = ("promise_ended", "This promise has ended: each is kept, broken or renegotiated exactly once.", False, 13)
+    PROMISE_PAST_DUE = ("promise_past_due", "Its time has come and gone: keep or renegotiate a promise before it is due.", False, 13)
+    PROMISE_ALREADY_DUE = ("promise_already_due", "A promise's date lies ahead: give one that does.", False, None)
+    WRONG_STAGE = ("wrong_stage", "This belongs to another stage.", False, None)
+
+    # intake
+    NO_OWNER = ("no_owner", "Nobody is asked to own it yet: assign an owner first.", False, None)
+    NOT_THE_OWNER = ("not_the_owner", "Only whoever was asked to own it can accept.", False, None)
+    TRANSFER_INSTEAD = ("transfer_instead", "It has an owner: transfer it, with the reason and the whole story.", False, 16)
+    OWNERSHIP_INCOMPLETE = (
+        "ownership_incomplete",
+        "To be owned it needs an accepting owner, an acknowledgement sent, a need stated and a next step promised.",
+        False,
+        1,
+    )
+    NOT_ENDED = ("not_ended", "It has not ended: there is nothing to reopen.", False, None)
+    REOPEN_WINDOW_PASSED = ("reopen_window_passed", "It ended too long ago to be reopened: submit it as a new complaint.", False, None)
+
+    # resolution
+    NO_FIX_BEFORE_OWNERSHIP = (
+        "no_fix_before_ownership",
+        "Nothing is fixed before somebody owns it: complete the ownership first.",
+        False,
+        1,
+    )
+    NO_DELIVERY_BEFORE_FIX = ("no_delivery_before_fix", "There is nothing to deliver yet: complete the fix first.", False, 1)
+    NO_EXCUSE_BEFORE_DELIVERY = (
+        "no_excuse_before_delivery",
+        "No explanation before the customer has it in hand, or while they object: deliver first.",
+        False,
+        2,
+    )
+    DECLINE_NEEDS_ALTERNATIVE = (
+        "decline_needs_alternative",
+        "A decline carries reasons, and a counter-offer or the reason why there is no alternative.",
+        False,
+        4,
+    )
+    DECISION_NEEDS_REASONS = ("decision_needs_reasons", "A decision carries its reasons.", False, None)
+    DECISION_STANDS = ("decision_stands", "A decision was made: it is made anew only with new evidence.", False, 5)
+    CLARIFIED_HAS_NO_REMEDY = ("clarified_has_no_remedy", "What was only cleared up has no remedy: uphold it instead.", False, None)
+    DECIDE_FIRST = ("decide_first", "Nothing was decided yet: make a decision first.", False, None)
+    FIX_NOT_STARTED = ("fix_not_started", "The fix was not started: start it first.", False, None)
+    UNKNOWN_OFFER = ("unknown_offer", "There is no such offer to answer.", False, None)
+    OFFER_ANSWERED = ("offer_answered", "The customer answered this offer already: make a new one.", False, None)
+    NOTHING_DELIVERED = ("nothing_delivered", "Nothing was delivered that could be confirmed or objected to.", False, 1)
+
     # rootcause
     NO_LEARNING_BEFORE_DELIVERY = (
         "no_learning_before_delivery",
