@@ -11,7 +11,7 @@ from faststream.kafka.message import KafkaAckableMessage
 from faststream.kafka.subscriber.usecase import LogicSubscriber
 
 
-class ByShard(AbstractPartitionAssignor):
+class ByShard(AbstractPartitionAssignor):  # type: ignore[misc]  # the library has no types
     """Gives partition p of every topic to one member.
 
     The assignors that come with aiokafka deal (topic, partition) pairs, so that partition 0 of two topics may go to two members, which

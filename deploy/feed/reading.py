@@ -21,7 +21,7 @@ LINE_BYTES_MAX = 4 * 1024 * 1024
 """A longer line of JSON is no complaint: the narrative ends at 60,000 characters."""
 
 
-class BadFile(ValueError):  # noqa: N818 - it is the file that is bad
+class BadFile(ValueError):
     """A file that is not what it was said to be, and why."""
 
 

@@ -38,7 +38,7 @@ class Outgoing:
     headers: list[tuple[str, bytes]]
 
 
-class TooLarge(ValueError):  # noqa: N818 - the record is
+class TooLarge(ValueError):
     """A record is larger than Kafka takes."""
 
 

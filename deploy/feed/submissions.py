@@ -13,7 +13,6 @@ from itertools import islice
 from uuid import uuid4
 
 from pydantic import ValidationError
-from shared.contract.intake import ComplaintReceived, SubmissionConflicted, SubmissionRepeated, SubmitComplaint
 
 from deploy.feed.answers import NOT_TAKEN, answer_in
 from deploy.feed.listener import Listener
@@ -22,6 +21,7 @@ from deploy.feed.sender import Outgoing, Sender, TooLarge
 from deploy.feed.tally import BadLine, Tally
 from deploy.feed.wording import in_words
 from shared.contract.envelope import SUBMISSIONS, command_headers, complaint_id, events_topic, key_of
+from shared.contract.intake import ComplaintReceived, SubmissionConflicted, SubmissionRepeated, SubmitComplaint
 
 UNDER_WAY_MAX = 10_000
 """Rows sent and not yet answered, at most."""

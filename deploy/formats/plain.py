@@ -19,7 +19,7 @@ DETAIL = "details."
 _DAY_LENGTH = len("2026-03-04")
 
 
-class BadMap(ValueError):  # noqa: N818 - a map that is bad
+class BadMap(ValueError):
     """A `field=column` that cannot be used, and why."""
 
 

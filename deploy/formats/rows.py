@@ -16,7 +16,7 @@ MISSING = frozenset({"", "none", "n/a", "?", "unspecified"})
 _BETWEEN_WORDS = re.compile(r"[\s_\-]+")
 
 
-class BadRow(ValueError):  # noqa: N818 - it is a row that is bad, not a program that erred
+class BadRow(ValueError):
     """A row that cannot become a complaint, and why, in words."""
 
 

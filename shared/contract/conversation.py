@@ -119,7 +119,9 @@ class ReplyFields(BaseModel):
     received_at: At
 
 
+PROMISES_HELD_MAX = 1000
+"""Most open promises one stream can hold: reopening adds to those that were taken over before."""
 Promises = Annotated[tuple[PromiseTerms, ...], Field(max_length=LIST_MAX)]
-PromiseIds = Annotated[tuple[UUID, ...], Field(max_length=LIST_MAX)]
+PromiseIds = Annotated[tuple[UUID, ...], Field(max_length=PROMISES_HELD_MAX)]
 ReplyIds = Annotated[tuple[UUID, ...], Field(max_length=LIST_MAX)]
 CustomerKind = Literal["external", "internal"]

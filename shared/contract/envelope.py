@@ -15,7 +15,7 @@ SERVICES = ("intake", "resolution", "rootcause")
 TENANT = "default"
 
 NAMESPACE = uuid5(NAMESPACE_URL, "https://makegood.example/ids")
-"""6b… : the namespace of every id that is derived rather than drawn. Published: upstream systems compute complaint ids with it."""
+"""The namespace of every id that is derived rather than drawn. Published: upstream systems compute complaint ids with it."""
 
 REQUESTED = "Requested"
 
@@ -51,7 +51,7 @@ def commands_topic(service: str) -> str:
 
 
 def requested(type_name: str) -> str:
-    """The stored name of the ledger row that asks another stream: `rootcause.AttributeToProblem.v1` → `rootcause.AttributeToProblemRequested.v1`."""
+    """The stored name of the ledger row that asks another stream: `rootcause.AskToJoin.v1` → `rootcause.AskToJoinRequested.v1`."""
     service, name, version = type_name.split(".")
     return f"{service}.{name}{REQUESTED}.{version}"
 

@@ -7,7 +7,7 @@ the storage format.
 from typing import Annotated, ClassVar, Literal, Self, TypeAlias, get_args
 from uuid import UUID
 
-from pydantic import BaseModel, Field, StringConstraints, model_validator
+from pydantic import AfterValidator, BaseModel, Field, StringConstraints, model_validator
 
 from shared.contract.conversation import (
     ClearedFields,
@@ -42,6 +42,7 @@ from shared.contract.values import (
     Proof,
     Reference,
     ShortText,
+    printable,
 )
 
 DETAILS_MAX = 50
@@ -51,7 +52,7 @@ Digest = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{64}$")]
 """SHA-256 in hex, of a submission's bytes."""
 InputId = Annotated[str, StringConstraints(max_length=500)]
 """The id of the message that something came with; empty where it had none."""
-Detail = Annotated[str, StringConstraints(max_length=DETAIL_MAX)]
+Detail = Annotated[str, StringConstraints(max_length=DETAIL_MAX), AfterValidator(printable)]
 Severity: TypeAlias = Literal["low", "medium", "high", "critical"]
 CustomersEnding: TypeAlias = Literal["confirmed", "assumed", "withdrawn"]
 

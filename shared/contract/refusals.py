@@ -43,6 +43,12 @@ class Rule(enum.Enum):
         False,
         1,
     )
+    WITHDRAWAL_TOO_LATE = (
+        "withdrawal_too_late",
+        "It has been delivered: let the customer confirm it or object to it.",
+        False,
+        None,
+    )
     NOT_ENDED = ("not_ended", "It has not ended: there is nothing to reopen.", False, None)
     REOPEN_WINDOW_PASSED = ("reopen_window_passed", "It ended too long ago to be reopened: submit it as a new complaint.", False, None)
 

@@ -370,6 +370,8 @@ class DecisionMade(Event):
     verdict: Verdict
     reasons: Reasons
     remedies: Remedies = ()
+    offer_id: UUID | None = None
+    """The counter-offer that a decline carries."""
     no_alternative: LongText | None = None
     decided_by: Reference
 

@@ -63,7 +63,7 @@ def short_name(type_name: str) -> str:
 
 
 def personal_fields(said: type[Said]) -> frozenset[str]:
-    """The names of the fields marked as personal (`values.Personal`), nested ones as `who.name`. They will be sealed."""
+    """The names of the fields marked as personal (`values.PERSONAL`), nested ones as `who.name`. They will be sealed."""
     return frozenset(_personal(said.model_json_schema(), said.model_json_schema().get("$defs", {}), ""))
 
 

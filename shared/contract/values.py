@@ -20,7 +20,8 @@ NAMED = re.compile(r"^[^\x00-\x1f\x7f]+$")
 UNPRINTABLE = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f]")
 
 
-def _printable(text: str) -> str:
+def printable(text: str) -> str:
+    """The text, if it holds no control character but tab and line break. Raises ValueError."""
     if found := UNPRINTABLE.search(text):
         raise ValueError(f"holds the control character U+{ord(found.group()):04X} at {found.start()}; remove it")
     return text
@@ -32,28 +33,31 @@ def _in_range(at: datetime) -> datetime:
     return at
 
 
-class Personal:
-    """Marks a field that tells who somebody is or what they wrote. Sealing looks for `x-personal` in the schema."""
-
-
-_PERSONAL = {"x-personal": True}
+PERSONAL = {"x-personal": True}
+"""Marks a field that tells who somebody is or what they wrote. Sealing looks for it in the schema."""
 
 Reference = Annotated[str, StringConstraints(min_length=1, max_length=REFERENCE_MAX, pattern=NAMED, strip_whitespace=True)]
 """A name or number somebody else gave: an order, a batch, a ticket."""
 Label = Annotated[str, StringConstraints(min_length=1, max_length=REFERENCE_MAX, pattern=NAMED, strip_whitespace=True)]
 """A short word from a catalogue: a product, a kind, a team."""
-ShortText = Annotated[str, StringConstraints(min_length=1, max_length=SHORT_TEXT_MAX, strip_whitespace=True), AfterValidator(_printable)]
-LongText = Annotated[str, StringConstraints(min_length=1, max_length=LONG_TEXT_MAX, strip_whitespace=True), AfterValidator(_printable)]
+ShortText = Annotated[str, StringConstraints(min_length=1, max_length=SHORT_TEXT_MAX, strip_whitespace=True), AfterValidator(printable)]
+LongText = Annotated[str, StringConstraints(min_length=1, max_length=LONG_TEXT_MAX, strip_whitespace=True), AfterValidator(printable)]
 Narrative = Annotated[
-    str, StringConstraints(min_length=1, max_length=NARRATIVE_MAX, strip_whitespace=True), AfterValidator(_printable), Field(json_schema_extra=_PERSONAL)
+    str,
+    StringConstraints(min_length=1, max_length=NARRATIVE_MAX, strip_whitespace=True),
+    AfterValidator(printable),
+    Field(json_schema_extra=PERSONAL),
 ]
 """The customer's own words. Personal."""
 PersonalText = Annotated[
-    str, StringConstraints(min_length=1, max_length=LONG_TEXT_MAX, strip_whitespace=True), AfterValidator(_printable), Field(json_schema_extra=_PERSONAL)
+    str,
+    StringConstraints(min_length=1, max_length=LONG_TEXT_MAX, strip_whitespace=True),
+    AfterValidator(printable),
+    Field(json_schema_extra=PERSONAL),
 ]
 """Anything else that may tell who somebody is: messages, notes, contact details. Personal."""
 PersonalName = Annotated[
-    str, StringConstraints(min_length=1, max_length=REFERENCE_MAX, pattern=NAMED, strip_whitespace=True), Field(json_schema_extra=_PERSONAL)
+    str, StringConstraints(min_length=1, max_length=REFERENCE_MAX, pattern=NAMED, strip_whitespace=True), Field(json_schema_extra=PERSONAL)
 ]
 At = Annotated[AwareDatetime, AfterValidator(_in_range)]
 """A moment: ISO 8601 with its zone. Kept as given; compared as a moment."""
@@ -86,7 +90,9 @@ class Money(Value):
 class Customer(Value):
     """Anyone served: a buyer, a client, a boss, another department."""
 
-    ref: Annotated[str, StringConstraints(min_length=1, max_length=REFERENCE_MAX, pattern=NAMED), Field(json_schema_extra=_PERSONAL)] | None = None
+    ref: (
+        Annotated[str, StringConstraints(min_length=1, max_length=REFERENCE_MAX, pattern=NAMED), Field(json_schema_extra=PERSONAL)] | None
+    ) = None
     """How the upstream knows them: a customer number."""
     name: PersonalName | None = None
     contact: PersonalName | None = None

@@ -14,6 +14,8 @@ from uuid import UUID
 GENESIS = bytes(32)
 """The hash before the first row of a chain."""
 
+NULL = 0xFFFFFFFF
+"""The length that stands for a header's null value."""
 HEADERS_MAX = 64
 HEADER_BYTES_MAX = 16_384
 
@@ -28,7 +30,7 @@ def pack_headers(headers: Iterable[tuple[str, bytes | None]]) -> bytes:
     found = []
     for name, value in headers:
         name_bytes = name.encode("utf-8", "surrogateescape")
-        length = 0xFFFFFFFF if value is None else len(value)
+        length = NULL if value is None else len(value)
         found.append(struct.pack(">II", len(name_bytes), length) + name_bytes + (value or b""))
     return b"".join(found)
 
@@ -42,7 +44,7 @@ def unpack_headers(packed: bytes) -> list[tuple[str, bytes | None]]:
         at += 8
         name = packed[at : at + name_length].decode("utf-8", "surrogateescape")
         at += name_length
-        if length == 0xFFFFFFFF:
+        if length == NULL:
             found.append((name, None))
             continue
         found.append((name, packed[at : at + length]))

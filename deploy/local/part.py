@@ -1,0 +1,207 @@
+"""One program under the supervisor: started, watched until it is ready, started again when it dies, stopped in the end."""
+
+import asyncio
+import contextlib
+import os
+import signal
+import sys
+import time
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from enum import StrEnum
+from pathlib import Path
+
+import psutil
+
+TETHER = Path(__file__).with_name("tether.py")
+FIRST_PAUSE_SECONDS = 0.2
+LONGEST_PAUSE_SECONDS = 10.0
+HEALTHY_SECONDS = 30.0
+"""After so long in health the next death is a new one: the pauses begin anew."""
+READY_EVERY_SECONDS = 0.05
+FIRST_START_DEATHS = 3
+"""A program that dies so often without ever having been ready is not merely unlucky."""
+LOG_BYTES = 10_000_000
+LOG_KEPT = 3
+LAST_LINES, LAST_BYTES = 8, 4000
+"""How much of a log is shown where its program failed."""
+
+
+class State(StrEnum):
+    """Where a part is."""
+
+    WAITING = "waiting"
+    STARTING = "starting"
+    READY = "ready"
+    STOPPING = "stopping"
+    STOPPED = "stopped"
+
+
+class PartFailed(RuntimeError):
+    """A part did not become ready; the message names its log."""
+
+
+def _nothing() -> None:
+    """What most programs need before they start."""
+
+
+@dataclass(frozen=True, slots=True)
+class Program:
+    """What to run and how to tell that it is ready."""
+
+    name: str
+    argv: tuple[str, ...]
+    address: str
+    log: Path
+    ready: Callable[[], Awaitable[bool]]
+    env: Mapping[str, str] = field(default_factory=dict)
+    before: Callable[[], None] = _nothing
+    stop_signal: signal.Signals = signal.SIGTERM
+    start_seconds: float = 60.0
+    stop_seconds: float = 15.0
+    user: tuple[int, int] | None = None
+    """The system's (uid, gid) to run as; none for our own."""
+
+
+class Part:
+    """A program and what became of it so far."""
+
+    def __init__(self, program: Program, changed: Callable[[], None] = _nothing) -> None:
+        self.program = program
+        self.state = State.WAITING
+        self.pid: int | None = None
+        self.created: float | None = None
+        self.since: float | None = None
+        self.restarts = 0
+        self._changed = changed
+        self._child: asyncio.subprocess.Process | None = None
+        self._was_ready = asyncio.Event()
+        self._to_stop = asyncio.Event()
+        self._task: asyncio.Task[None] | None = None
+
+    async def start(self) -> None:
+        """Starts the program and waits until it is ready for the first time.
+
+        Raises:
+            PartFailed: when it takes longer than its time limit, or dies again and again.
+        """
+        self._task = asyncio.create_task(self._keep(), name=self.program.name)
+        ready = asyncio.create_task(self._was_ready.wait())
+        try:
+            await asyncio.wait({ready, self._task}, timeout=self.program.start_seconds, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            ready.cancel()
+        if self._task.done():
+            self._task.result()
+        if not self._was_ready.is_set() and not self._to_stop.is_set():
+            raise PartFailed(f"{self.program.name} was not ready within {self.program.start_seconds:.0f} s: {_last(self.program.log)}")
+
+    async def stop(self) -> None:
+        """Stops the program, politely first, and waits until it is gone."""
+        self._to_stop.set()
+        child = self._child
+        if child is not None and child.returncode is None:
+            self._now(State.STOPPING)
+            with contextlib.suppress(ProcessLookupError):
+                child.send_signal(self.program.stop_signal)
+            try:
+                await asyncio.wait_for(child.wait(), self.program.stop_seconds)
+            except TimeoutError:
+                with contextlib.suppress(ProcessLookupError):
+                    os.killpg(child.pid, signal.SIGKILL)
+                await child.wait()
+        if self._task is not None:
+            await asyncio.gather(self._task, return_exceptions=True)
+        self._now(State.STOPPED)
+
+    async def _keep(self) -> None:
+        pause, deaths = FIRST_PAUSE_SECONDS, 0
+        while not self._to_stop.is_set():
+            await asyncio.to_thread(self.program.before)
+            if self._to_stop.is_set():
+                return
+            child = self._child = await self._spawn()
+            self._now(State.STARTING, child.pid)
+            watch = asyncio.create_task(self._watch())
+            code = await child.wait()
+            watch.cancel()
+            if self._to_stop.is_set():
+                return
+            healthy = self.state is State.READY and self.since is not None and time.time() - self.since >= HEALTHY_SECONDS
+            deaths += 1
+            if not self._was_ready.is_set() and deaths >= FIRST_START_DEATHS:
+                self._now(State.STOPPED)
+                raise PartFailed(f"{self.program.name} ended {deaths} times before it was ready ({_said(code)}): {_last(self.program.log)}")
+            self.restarts += 1
+            pause = FIRST_PAUSE_SECONDS if healthy else pause
+            say(f"{self.program.name} ended ({_said(code)}); starting it again in {pause:.1f} s")
+            self._now(State.WAITING)
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(self._to_stop.wait(), pause)
+            pause = min(pause * 2, LONGEST_PAUSE_SECONDS)
+
+    async def _spawn(self) -> asyncio.subprocess.Process:
+        program = self.program
+        rotate(program.log)
+        with program.log.open("ab") as log:
+            return await asyncio.create_subprocess_exec(
+                *tied(program.argv, program.stop_signal, program.user), stdin=asyncio.subprocess.DEVNULL, stdout=log, stderr=log,
+                env={**os.environ, **program.env}, start_new_session=True,
+            )  # fmt: skip
+
+    async def _watch(self) -> None:
+        while not await self.program.ready():  # noqa: ASYNC110 - another process has no event to wait for
+            await asyncio.sleep(READY_EVERY_SECONDS)
+        self._now(State.READY, self.pid)
+        self._was_ready.set()
+
+    def _now(self, state: State, pid: int | None = None) -> None:
+        if pid != self.pid:
+            self.created = created(pid)
+        self.state, self.pid, self.since = state, pid, time.time()
+        self._changed()
+
+
+def tied(argv: Sequence[str], sent: signal.Signals = signal.SIGTERM, user: tuple[int, int] | None = None) -> list[str]:
+    """A command line that is told by a signal when we die, and runs as another (uid, gid) where one is given."""
+    uid, gid = user or (-1, -1)
+    return [sys.executable, "-I", "-S", str(TETHER), str(int(sent)), str(os.getpid()), str(uid), str(gid), *argv]
+
+
+def say(sentence: str) -> None:
+    """Writes a line of the supervisor's own log, with the time."""
+    sys.stderr.write(f"{time.strftime('%Y-%m-%dT%H:%M:%SZ', time.gmtime())} {sentence}\n")
+    sys.stderr.flush()
+
+
+def created(pid: int | None) -> float | None:
+    """When the process started (seconds of the epoch): with the id it names a process for good, since ids are used again."""
+    try:
+        return psutil.Process(pid).create_time() if pid else None
+    except psutil.Error:
+        return None
+
+
+def rotate(log: Path) -> None:
+    """Puts a log that has grown large aside, and makes its folder."""
+    log.parent.mkdir(parents=True, exist_ok=True)
+    if not log.exists() or log.stat().st_size < LOG_BYTES:
+        return
+    for number in range(LOG_KEPT - 1, 0, -1):
+        older = log.with_name(f"{log.name}.{number}")
+        if older.exists():
+            older.replace(log.with_name(f"{log.name}.{number + 1}"))
+    log.replace(log.with_name(f"{log.name}.1"))
+
+
+def _said(code: int) -> str:
+    return f"exit code {code}" if code >= 0 else f"signal {signal.Signals(-code).name}"
+
+
+def _last(log: Path) -> str:
+    """Where the log is and how it ends."""
+    try:
+        lines = log.read_bytes()[-LAST_BYTES:].decode(errors="replace").splitlines()[-LAST_LINES:]
+    except OSError:
+        lines = []
+    return "\n  ".join([f"see {log}, which ends", *lines])

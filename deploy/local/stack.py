@@ -1,0 +1,135 @@
+"""The embedded stack from outside: start it in the background, find it, stop it."""
+
+import contextlib
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from deploy.local import state
+from deploy.local.part import rotate
+from deploy.roles import role_dsn
+from shared.settings import Settings
+
+BUSY = 4
+"""A supervisor's exit code when another one has the home: a conflict, as for the `makegood` command."""
+POLL_SECONDS = 0.05
+STOP_SECONDS = 90.0
+"""Services, Kafka and PostgreSQL together: what the supervisor takes at most, each part's own limit reached."""
+LOG = Path("logs", "supervisor.log")
+
+
+class StackFailed(RuntimeError):
+    """The stack did not start; the message says why and where to look."""
+
+
+@dataclass(frozen=True, slots=True)
+class Stack:
+    """Where everything is."""
+
+    home: Path
+    kafka: str
+    owner_dsn: str
+    console_url: str
+    role_dsns: Mapping[str, str] = field(default_factory=dict)
+
+    def role_dsn(self, service: str) -> str:
+        """A service's way into the database."""
+        return self.role_dsns.get(service) or role_dsn(self.owner_dsn, service, os.environ.get("MAKEGOOD_ROLE_PASSWORD", ""))
+
+
+def running(home: Path) -> Stack | None:
+    """Where the parts are: what MAKEGOOD_KAFKA, MAKEGOOD_DATABASE and MAKEGOOD_CONSOLE say, for the rest the embedded stack if it runs.
+
+    Returns:
+        None when there is neither a running embedded stack nor a Kafka and a database from outside.
+    """
+    told = Settings(home=home)
+    found = state.read(home)
+    embedded = found if found is not None and found.alive and found.phase == "running" else None
+    kafka = told.kafka if "MAKEGOOD_KAFKA" in os.environ else embedded.kafka if embedded else ""
+    database = told.database if "MAKEGOOD_DATABASE" in os.environ else embedded.database if embedded else ""
+    console = os.environ.get("MAKEGOOD_CONSOLE") or (embedded.console if embedded else "")
+    if not kafka or not database:
+        return None
+    return Stack(home, kafka, database, console, embedded.roles if embedded and database == embedded.database else {})
+
+
+def start(home: Path, *, only_servers: bool = False) -> int:
+    """Starts a supervisor in the background, in a session of its own, and gives its process id."""
+    log = home / LOG
+    rotate(log)
+    words = [sys.executable, "-m", "deploy.local.supervisor", str(home), *(["--only-servers"] if only_servers else [])]
+    with log.open("ab") as file:
+        child = subprocess.Popen(words, stdin=subprocess.DEVNULL, stdout=file, stderr=file, start_new_session=True)
+    _children[child.pid] = child
+    return child.pid
+
+
+def wait(home: Path, pid: int | None, tell: Callable[[state.StackState], None] = lambda _: None) -> state.StackState:
+    """Waits until the stack of this home runs, whoever started it.
+
+    Args:
+        home: The home.
+        pid: The supervisor that was started for this; none if another's is waited for.
+        tell: Is told what is written about it, again and again.
+
+    Raises:
+        StackFailed: when it failed or went away.
+    """
+    patience = time.monotonic() + state.GONE_SECONDS
+    while True:
+        ended = pid is not None and not _runs(pid)
+        if ended and pid is not None and _children[pid].returncode == BUSY and time.monotonic() < patience:
+            pid, ended = None, False  # somebody else's supervisor has the home
+        found = state.read(home)
+        if found is not None and found.alive:
+            tell(found)
+            if found.phase == "running":
+                return found
+        elif ended:
+            if found is not None and found.pid == pid and found.error:
+                raise StackFailed(found.error)
+            raise StackFailed(f"the supervisor ended before everything ran: see {home / LOG}")
+        elif pid is None and time.monotonic() > patience:
+            raise StackFailed(f"the supervisor that was starting it went away: see {home / LOG}")
+        time.sleep(POLL_SECONDS)
+
+
+def stop(home: Path, seconds: float = STOP_SECONDS) -> bool:
+    """Stops the stack of this home and waits until nothing of it runs.
+
+    Returns:
+        Whether there was anything to stop.
+    """
+    found = state.read(home)
+    if found is None:
+        return False
+    was = found.alive
+    if was:
+        stop_supervisor(found.pid, found.created, seconds)
+    return bool(state.clear(home)) or was
+
+
+def stop_supervisor(pid: int, began: float | None, seconds: float = STOP_SECONDS) -> None:
+    """Tells a supervisor to stop everything and waits; one that won't is killed, and its parts with it."""
+    with contextlib.suppress(ProcessLookupError):
+        os.kill(pid, signal.SIGTERM)
+    deadline = time.monotonic() + seconds
+    while state.same(pid, began) and time.monotonic() < deadline:
+        time.sleep(POLL_SECONDS)
+    if state.same(pid, began):
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(pid, signal.SIGKILL)
+
+
+_children: dict[int, "subprocess.Popen[bytes]"] = {}
+
+
+def _runs(pid: int) -> bool:
+    """Whether a supervisor started here still runs (asking also takes leave of a dead one)."""
+    return _children[pid].poll() is None

@@ -1,0 +1,109 @@
+"""What the supervisor tells everybody else: one small file, replaced whole, that says what runs where."""
+
+import contextlib
+import os
+import signal
+import time
+from pathlib import Path
+
+import psutil
+from pydantic import BaseModel, Field, ValidationError
+
+from deploy.local.part import created
+
+FILE = "state.json"
+GONE_SECONDS = 10.0
+"""How long what was left behind may take to end by itself before it is killed."""
+POLL_SECONDS = 0.05
+
+
+class PartState(BaseModel):
+    """One part, as it was when it last changed."""
+
+    name: str
+    state: str
+    pid: int | None = None
+    created: float | None = Field(None, description="When the process started, seconds of the epoch.")
+    since: float | None = Field(None, description="Since when it has been in this state, seconds of the epoch.")
+    restarts: int = 0
+    address: str
+    log: str
+
+
+class StackState(BaseModel):
+    """The whole stack, as the supervisor last wrote it."""
+
+    phase: str = Field(description="starting, running, stopping or failed.")
+    error: str | None = None
+    pid: int = Field(description="The supervisor's.")
+    created: float | None
+    release: str
+    started_at: str
+    kafka: str = ""
+    database: str = Field("", description="The owner's DSN.")
+    roles: dict[str, str] = Field(default_factory=dict, description="DSN by service.")
+    console: str = ""
+    parts: list[PartState] = Field(default_factory=list)
+
+    @property
+    def alive(self) -> bool:
+        """Whether the supervisor that wrote this still runs."""
+        return same(self.pid, self.created)
+
+
+def read(home: Path) -> StackState | None:
+    """What is written there, by whoever; none if nothing readable is."""
+    try:
+        return StackState.model_validate_json((home / FILE).read_bytes())
+    except (OSError, ValidationError):
+        return None
+
+
+def write(home: Path, state: StackState) -> None:
+    """Replaces the file; only we may read it, since DSNs may carry passwords."""
+    new = home / f"{FILE}.new"
+    with open(os.open(new, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w", encoding="utf-8") as file:  # noqa: PTH123 - the mode matters
+        file.write(state.model_dump_json(indent=1))
+    new.replace(home / FILE)
+
+
+def forget(home: Path) -> None:
+    """Nothing runs here."""
+    (home / FILE).unlink(missing_ok=True)
+
+
+def same(pid: int | None, began: float | None) -> bool:
+    """Whether the process that had this id when it started then still runs (ids are used again, zombies run no more)."""
+    if pid is None or began is None or created(pid) != began:
+        return False
+    with contextlib.suppress(psutil.Error):
+        return bool(psutil.Process(pid).status() != psutil.STATUS_ZOMBIE)
+    return False
+
+
+def clear(home: Path) -> list[str]:
+    """Waits for what a dead supervisor left behind to end, kills what doesn't, and gives the names of what was found.
+
+    Call it only while holding the home's lock. On Linux the parts were told of the supervisor's death by the kernel and are on their way.
+    """
+    state = read(home)
+    if state is None:
+        return []
+    left = [part for part in state.parts if same(part.pid, part.created)]
+    if left and not psutil.LINUX:
+        _signal(left, signal.SIGTERM)
+    deadline = time.monotonic() + GONE_SECONDS
+    while time.monotonic() < deadline and any(same(part.pid, part.created) for part in left):
+        time.sleep(POLL_SECONDS)
+    _signal([part for part in left if same(part.pid, part.created)], signal.SIGKILL)
+    while any(same(part.pid, part.created) for part in left):
+        time.sleep(POLL_SECONDS)
+    forget(home)
+    return [part.name for part in left]
+
+
+def _signal(parts: list[PartState], number: signal.Signals) -> None:
+    for part in parts:
+        if part.pid is not None:
+            with contextlib.suppress(ProcessLookupError, PermissionError):
+                os.killpg(part.pid, number)  # each part leads a group of its own

@@ -1,0 +1,90 @@
+"""The topics: made here, with one partition for each shard, and never by first use."""
+
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
+
+from aiokafka.admin import AIOKafkaAdminClient, NewTopic
+from aiokafka.errors import KafkaError, TopicAlreadyExistsError, for_code
+
+from deploy.roles import STAGES
+
+DAYS = 24 * 60 * 60 * 1000
+"""Milliseconds."""
+THIRTY_DAYS: Mapping[str, str] = {"cleanup.policy": "delete", "retention.ms": str(30 * DAYS)}
+FOR_EVER: Mapping[str, str] = {"cleanup.policy": "delete", "retention.ms": "-1", "retention.bytes": "-1"}
+NEWEST_OF_EACH_KEY: Mapping[str, str] = {"cleanup.policy": "compact"}
+
+SUBMISSIONS = "complaints.submissions"
+POLICIES = "policies"
+TOPICS: Mapping[str, Mapping[str, str]] = {
+    SUBMISSIONS: THIRTY_DAYS,
+    **{f"{service}.commands": THIRTY_DAYS for service in STAGES},
+    **{f"{service}.events": FOR_EVER for service in STAGES},
+    POLICIES: NEWEST_OF_EACH_KEY,
+}
+"""All topics with their settings. The journals keep commands and submissions; events could be rebuilt from the ledgers."""
+REPLICAS = -1
+"""As many as the brokers' default says: one on the embedded broker, commonly three elsewhere."""
+
+
+class TopicsDiffer(RuntimeError):
+    """A topic is there but not as this installation needs it."""
+
+
+@asynccontextmanager
+async def admin(kafka: str) -> AsyncIterator[AIOKafkaAdminClient]:
+    """A connection to Kafka for what is not reading or writing.
+
+    Raises:
+        ConnectionError: when no broker answers there.
+    """
+    client = AIOKafkaAdminClient(bootstrap_servers=kafka)
+    try:
+        try:
+            await client.start()
+        except KafkaError as problem:
+            raise ConnectionError(f"no Kafka answers at {kafka}: {problem}") from problem
+        yield client
+    finally:
+        await client.close()
+
+
+async def cluster_id(client: AIOKafkaAdminClient) -> str:
+    """The id that Kafka's storage was formatted with."""
+    return str((await client.describe_cluster())["cluster_id"])
+
+
+async def partitions(client: AIOKafkaAdminClient) -> dict[str, int]:
+    """How many partitions each topic has that is there."""
+    described = await client.describe_topics()
+    return {topic["topic"]: len(topic["partitions"]) for topic in described if topic["error_code"] == 0}
+
+
+async def ensure(client: AIOKafkaAdminClient, shards: int) -> list[str]:
+    """Makes the topics that are missing, and gives their names.
+
+    Raises:
+        TopicsDiffer: when one that is there has another number of partitions than there are shards.
+        KafkaError: when Kafka refuses to make one.
+    """
+    there = await partitions(client)
+    wrong = {topic: there[topic] for topic in TOPICS if topic in there and there[topic] != shards}
+    if wrong:
+        found = ", ".join(f"{topic} has {count}" for topic, count in sorted(wrong.items()))
+        raise TopicsDiffer(
+            f"this installation has {shards} shards and each topic must have as many partitions, but {found}. The number is fixed when an "
+            "installation is made: use its own Kafka, or set MAKEGOOD_SHARDS for a new one."
+        )
+    missing = [topic for topic in TOPICS if topic not in there]
+    if missing:
+        wanted = [NewTopic(topic, shards, REPLICAS, replica_assignments={}, topic_configs=dict(TOPICS[topic])) for topic in missing]
+        _check(await client.create_topics(wanted))
+    return missing
+
+
+def _check(answer: object) -> None:
+    """Raises what Kafka answered for a topic, unless somebody else has just made it."""
+    for topic, code, *reason in answer.topic_errors:  # type: ignore[attr-defined]
+        problem = for_code(code)
+        if code and problem is not TopicAlreadyExistsError:
+            raise problem(f"{topic}: {reason[0] if reason and reason[0] else problem.description}")

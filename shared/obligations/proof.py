@@ -1,0 +1,48 @@
+"""What shows that something is the customer's own word (invariant 17), and the replies that can show it."""
+
+from datetime import datetime
+from uuid import UUID, uuid5
+
+from shared.contract.conversation import ReplyAsked, ReplyFields
+from shared.contract.refusals import Refusal, Rule
+from shared.contract.values import LIST_MAX, Proof
+from shared.machine.mind import Context
+
+REPLIES_MAX = LIST_MAX
+"""Most replies a stream remembers, the newest of them."""
+
+Replies = tuple[str, ...]
+
+
+def proven(proof: Proof | None, replies: Replies) -> Proof | Refusal:
+    """The proof, where it shows the customer's word. A reply must be one that was recorded here; a call and a token lie elsewhere."""
+    if proof is None:
+        return Refusal(
+            Rule.CUSTOMERS_WORD_NEEDS_PROOF, "this is the customer's word: add a proof (a reply, a recorded call or their token)"
+        )
+    if proof.kind == "reply" and proof.ref not in replies:
+        return Refusal(
+            Rule.CUSTOMERS_WORD_NEEDS_PROOF,
+            "no reply of this id was recorded here: record the reply first, then name its reply_id",
+            {"ref": proof.ref},
+        )
+    return proof
+
+
+def reply(asked: ReplyAsked, replies: Replies, context: Context) -> ReplyFields | None:
+    """The reply as it is recorded, or None where it was. One with a reference of its own has an id that follows from it."""
+    reply_id: UUID = context.new_id("reply") if asked.ref is None else uuid5(context.stream, f"reply/{asked.ref}")
+    if str(reply_id) in replies:
+        return None
+    return ReplyFields(reply_id=reply_id, received_at=context.now, **dict(asked))
+
+
+def with_reply(replies: Replies, *reply_ids: UUID) -> Replies:
+    """The replies and some more, each once; the oldest fall out."""
+    new = tuple(str(one) for one in reply_ids if str(one) not in replies)
+    return (*replies, *new)[-REPLIES_MAX:]
+
+
+def ended_before(ended_at: datetime, context: Context) -> bool:
+    """Whether an ending is too long ago to be reopened under this policy."""
+    return context.now > ended_at + context.policy.reopen_window
