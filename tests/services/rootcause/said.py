@@ -1,12 +1,10 @@
 """What the tests of rootcause say again and again."""
 
-from collections.abc import Iterable
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from uuid import UUID
 
 from services.rootcause import learning, problem
 from services.rootcause.correction import digest_of
-from shared.contract.refusals import Refusal, Rule
 from shared.contract.rootcause import (
     CauseRecorded,
     CauseVerified,
@@ -24,58 +22,18 @@ from shared.contract.rootcause import (
     RecordNoFault,
     VerifyCause,
 )
-from shared.contract.said import Command, Event
+from shared.contract.said import Event
 from shared.contract.values import Stage
-from shared.machine.mind import Context, Stream
-from shared.policy.loader import shipped
+from tests.spec import COMPLAINT, NOW, POLICY, Given, context, fold
 
-NOW = datetime(2026, 3, 3, 9, 0, tzinfo=UTC)
+__all__ = ["COMPLAINT", "NOW", "POLICY", "context", "fold", "given"]
+
 DUE = NOW + timedelta(days=20)
-COMPLAINT = UUID("9b1f2c1e-6f0a-5d43-8d3c-6f0a1c2d3e4f")
 PROBLEM = UUID("5f0c7a52-3a55-5c02-9d4e-0d6a5d6f1b11")
-POLICY = shipped()
-STREAMS = {"learning": learning.STREAM, "problem": problem.STREAM}
-
-
-def context(stream: UUID = COMPLAINT, version: int = 1, actor: str = "person:ines") -> Context:
-    return Context(now=NOW, policy=POLICY, actor=actor, stream=stream, version=version)
-
-
-def fold(stream: Stream, past: Iterable[Event]):
-    state = stream.initial
-    for event in past:
-        state = stream.evolve(state, event)
-    return state
-
-
-class Given:
-    """A past; `when` says what is asked then."""
-
-    def __init__(self, past: tuple[Event, ...], command: Command | None = None) -> None:
-        self.past, self.command = past, command
-
-    def when(self, command: Command) -> "Given":
-        return Given(self.past, command)
-
-    def _decided(self):
-        stream = STREAMS[self.command.stream]
-        where = {"learning": COMPLAINT, "problem": PROBLEM}[stream.kind]
-        return stream.decide(fold(stream, self.past), self.command, context(where))
-
-    def then(self, *events: Event) -> None:
-        decided = self._decided()
-        assert not isinstance(decided, Refusal), decided
-        assert list(decided) == list(events)
-
-    def then_refused(self, rule: Rule) -> Refusal:
-        decided = self._decided()
-        assert isinstance(decided, Refusal), decided
-        assert decided.rule is rule
-        return decided
 
 
 def given(*past: Event) -> Given:
-    return Given(past)
+    return Given({"learning": learning.STREAM, "problem": problem.STREAM}.__getitem__, past, ids={"problem": PROBLEM})
 
 
 OPENED = LearningOpened(generation=1, trigger="delivered", owner="person:ines", product="bread")
