@@ -35,7 +35,7 @@ class Given:
     """The stream of a kind."""
     past: tuple[Event, ...]
     command: Command | None = None
-    context: Context = context()
+    context: Context = context()  # noqa: RUF009 - it is frozen
     ids: Mapping[str, UUID] = field(default_factory=dict)
     """The id of a stream of a kind, where it is not the complaint's."""
 
