@@ -7,9 +7,10 @@ from shared.contract.said import Said
 PERSON = "person:"
 
 
-def fingerprint(said: Said) -> str:
-    """SHA-256 in hex of the bytes of what was said: equal exactly where all of it is."""
-    return hashlib.sha256(said.to_bytes()).hexdigest()
+def fingerprint(said: Said, *fields: str) -> str:
+    """SHA-256 in hex of the bytes of what was said, or of these fields of it: equal exactly where all of that is."""
+    body = said.__pydantic_serializer__.to_json(said, exclude_none=True, include=set(fields)) if fields else said.to_bytes()
+    return hashlib.sha256(body).hexdigest()
 
 
 def same_person(one: str | None, other: str | None) -> bool:
