@@ -140,7 +140,7 @@ class AcceptOwnership(Command):
 
 
 class TransferOwnership(Command):
-    """Hand it to somebody else, with everything, so that the customer need not tell it again."""
+    """Hand it to somebody else, with everything, so that the customer need not tell it again. They are asked to accept it."""
 
     type: ClassVar[str] = "intake.TransferOwnership.v1"
     stream: ClassVar[str] = "complaint"
@@ -265,6 +265,16 @@ class NoteLateWithdrawal(Command):
     generation: Generation
 
 
+class NoteTimelyWithdrawal(Command):
+    """Resolution says: it had not been delivered when the withdrawal came, and nothing more is fixed or delivered."""
+
+    type: ClassVar[str] = "intake.NoteTimelyWithdrawal.v1"
+    stream: ClassVar[str] = "complaint"
+    internal: ClassVar[bool] = True
+
+    generation: Generation
+
+
 class NoteLearning(Command):
     """Rootcause says: we have learned what there was to learn."""
 
@@ -311,8 +321,9 @@ class SubmissionConflicted(Event):
     type: ClassVar[str] = "intake.SubmissionConflicted.v1"
 
     known: Digest
+    """Of the content that holds this version. The `ComplaintReceived` or `SubmissionRepeated` with this digest names its input."""
     digest: Digest
-    known_input: InputId = ""
+    """Of the content that came now."""
     input_id: InputId = ""
 
 
@@ -344,12 +355,13 @@ class OwnershipAccepted(Event):
 
 
 class OwnershipTransferred(Event):
-    """It is somebody else's now, with the whole story."""
+    """Handed to somebody else, with the whole story. Until they accept, whoever accepted it last answers for it."""
 
     type: ClassVar[str] = "intake.OwnershipTransferred.v1"
 
     generation: Generation
     giver: Reference
+    """Who had it in hand until now."""
     to: Reference
     reason: LongText
     story: PersonalText
@@ -457,6 +469,14 @@ class WithdrawalOverruled(Event):
     generation: Generation
 
 
+class WithdrawalStood(Event):
+    """It was owned, and had not been delivered when the customer took it back: the withdrawal is the ending."""
+
+    type: ClassVar[str] = "intake.WithdrawalStood.v1"
+
+    generation: Generation
+
+
 class ComplaintReopened(Event):
     """It was not over after all: it begins in own again."""
 
@@ -505,7 +525,7 @@ class StaleFactIgnored(Event):
 
     type: ClassVar[str] = "intake.StaleFactIgnored.v1"
 
-    fact: Literal["confirmed", "assumed", "late_withdrawal", "learned"]
+    fact: Literal["confirmed", "assumed", "late_withdrawal", "timely_withdrawal", "learned"]
     generation: Generation
     current: Generation
 
@@ -532,6 +552,7 @@ ComplaintCommand: TypeAlias = (
     | ReopenComplaint
     | NoteCustomersEnding
     | NoteLateWithdrawal
+    | NoteTimelyWithdrawal
     | NoteLearning
 )
 ComplaintEvent: TypeAlias = (
@@ -554,6 +575,7 @@ ComplaintEvent: TypeAlias = (
     | ComplaintOwned
     | ComplaintWithdrawn
     | WithdrawalOverruled
+    | WithdrawalStood
     | ComplaintReopened
     | CustomersEndingNoted
     | LearningNoted
