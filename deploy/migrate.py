@@ -36,7 +36,7 @@ def found(folder: Path) -> list[Migration]:
     """The migrations of a folder, in order.
 
     Raises:
-        MigrationsDiffer: when a file is named otherwise, or a number is missing or there twice.
+        MigrationsDiffer: when there are none, a file is named otherwise, or a number is missing or there twice.
     """
     migrations = []
     for file in sorted(folder.glob("*.sql")):
@@ -44,6 +44,8 @@ def found(folder: Path) -> list[Migration]:
         if match is None:
             raise MigrationsDiffer(f"{file} is not named NNNN_name.sql")
         migrations.append(Migration(int(match["number"]), match["name"], file.read_text(encoding="utf-8")))
+    if not migrations:
+        raise MigrationsDiffer(f"{folder} has no migrations: this release is not whole")
     for expected, migration in enumerate(migrations, start=1):
         if migration.number != expected:
             raise MigrationsDiffer(f"{folder} has no migration {expected:04} but has {migration.number:04}_{migration.name} in its place")

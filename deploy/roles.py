@@ -1,5 +1,10 @@
-"""Who may log in: one role and one schema for each service, named alike everywhere."""
+"""Who may log in: one role and one schema for each service, named alike everywhere.
 
+The roles' password is MAKEGOOD_ROLE_PASSWORD, one for all of them: the installation sets it, services log in with it. Without it the
+roles have none, and get in only where the server trusts the connection, as the embedded one trusts its loopback.
+"""
+
+import os
 from urllib.parse import quote, urlsplit, urlunsplit
 
 STAGES = ("intake", "resolution", "rootcause")
@@ -13,15 +18,20 @@ def role(service: str) -> str:
     return f"makegood_{service}"
 
 
-def role_dsn(owner_dsn: str, service: str, password: str = "") -> str:
+def password() -> str:
+    """The roles' password; empty for none."""
+    return os.environ.get("MAKEGOOD_ROLE_PASSWORD", "")
+
+
+def role_dsn(owner_dsn: str, service: str) -> str:
     """A service's way into the database that the owner's DSN names.
 
     Args:
         owner_dsn: The owner's, as a URL.
         service: One of `SERVICES`.
-        password: The roles' password; empty where the server trusts its loopback.
     """
     parts = urlsplit(owner_dsn)
     place = parts.netloc.rpartition("@")[2]
-    login = role(service) + (f":{quote(password, safe='')}" if password else "")
+    secret = password()
+    login = role(service) + (f":{quote(secret, safe='')}" if secret else "")
     return urlunsplit(parts._replace(netloc=f"{login}@{place}"))

@@ -3,23 +3,25 @@
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 
+from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 from aiokafka.errors import KafkaError, TopicAlreadyExistsError, for_code
 
 from deploy.roles import STAGES
+from shared.contract.envelope import POLICIES, SUBMISSIONS, commands_topic, events_topic
 
 DAYS = 24 * 60 * 60 * 1000
 """Milliseconds."""
-THIRTY_DAYS: Mapping[str, str] = {"cleanup.policy": "delete", "retention.ms": str(30 * DAYS)}
-FOR_EVER: Mapping[str, str] = {"cleanup.policy": "delete", "retention.ms": "-1", "retention.bytes": "-1"}
-NEWEST_OF_EACH_KEY: Mapping[str, str] = {"cleanup.policy": "compact"}
+LARGEST: Mapping[str, str] = {"max.message.bytes": str(2 * 1024 * 1024)}
+"""Twice what Kafka takes by default: what came in at the default's limit must go out again, with all that was decided about it."""
+THIRTY_DAYS: Mapping[str, str] = {"cleanup.policy": "delete", "retention.ms": str(30 * DAYS), **LARGEST}
+FOR_EVER: Mapping[str, str] = {"cleanup.policy": "delete", "retention.ms": "-1", "retention.bytes": "-1", **LARGEST}
+NEWEST_OF_EACH_KEY: Mapping[str, str] = {"cleanup.policy": "compact", **LARGEST}
 
-SUBMISSIONS = "complaints.submissions"
-POLICIES = "policies"
 TOPICS: Mapping[str, Mapping[str, str]] = {
-    SUBMISSIONS: THIRTY_DAYS,
-    **{f"{service}.commands": THIRTY_DAYS for service in STAGES},
-    **{f"{service}.events": FOR_EVER for service in STAGES},
+    SUBMISSIONS: {"cleanup.policy": "delete", "retention.ms": str(30 * DAYS)},
+    **{commands_topic(service): THIRTY_DAYS for service in STAGES},
+    **{events_topic(service): FOR_EVER for service in STAGES},
     POLICIES: NEWEST_OF_EACH_KEY,
 }
 """All topics with their settings. The journals keep commands and submissions; events could be rebuilt from the ledgers."""
@@ -58,6 +60,19 @@ async def partitions(client: AIOKafkaAdminClient) -> dict[str, int]:
     """How many partitions each topic has that is there."""
     described = await client.describe_topics()
     return {topic["topic"]: len(topic["partitions"]) for topic in described if topic["error_code"] == 0}
+
+
+async def holding_records(kafka: str, counts: Mapping[str, int]) -> list[str]:
+    """Which topics ever had a record, of those named with their numbers of partitions."""
+    if not counts:
+        return []
+    consumer = AIOKafkaConsumer(bootstrap_servers=kafka, enable_auto_commit=False)
+    await consumer.start()
+    try:
+        ends = await consumer.end_offsets([TopicPartition(topic, number) for topic, count in counts.items() for number in range(count)])
+    finally:
+        await consumer.stop()
+    return sorted({place.topic for place, end in ends.items() if end})
 
 
 async def ensure(client: AIOKafkaAdminClient, shards: int) -> list[str]:

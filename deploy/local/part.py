@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 import os
 import signal
+import subprocess
 import sys
 import time
 from collections.abc import Awaitable, Callable, Mapping, Sequence
@@ -21,6 +22,7 @@ HEALTHY_SECONDS = 30.0
 READY_EVERY_SECONDS = 0.05
 FIRST_START_DEATHS = 3
 """A program that dies so often without ever having been ready is not merely unlucky."""
+BOOT = Path("/proc/sys/kernel/random/boot_id")
 LOG_BYTES = 10_000_000
 LOG_KEPT = 3
 LAST_LINES, LAST_BYTES = 8, 4000
@@ -54,6 +56,7 @@ class Program:
     address: str
     log: Path
     ready: Callable[[], Awaitable[bool]]
+    """Asked again and again until it says yes; while it raises, the answer is no."""
     env: Mapping[str, str] = field(default_factory=dict)
     before: Callable[[], None] = _nothing
     stop_signal: signal.Signals = signal.SIGTERM
@@ -70,11 +73,10 @@ class Part:
         self.program = program
         self.state = State.WAITING
         self.pid: int | None = None
-        self.created: float | None = None
+        self.born: str | None = None
         self.since: float | None = None
         self.restarts = 0
         self._changed = changed
-        self._child: asyncio.subprocess.Process | None = None
         self._was_ready = asyncio.Event()
         self._to_stop = asyncio.Event()
         self._task: asyncio.Task[None] | None = None
@@ -88,57 +90,66 @@ class Part:
         self._task = asyncio.create_task(self._keep(), name=self.program.name)
         ready = asyncio.create_task(self._was_ready.wait())
         try:
-            await asyncio.wait({ready, self._task}, timeout=self.program.start_seconds, return_when=asyncio.FIRST_COMPLETED)
+            await asyncio.wait({ready, self._task}, return_when=asyncio.FIRST_COMPLETED)
         finally:
             ready.cancel()
         if self._task.done():
             self._task.result()
-        if not self._was_ready.is_set() and not self._to_stop.is_set():
-            raise PartFailed(f"{self.program.name} was not ready within {self.program.start_seconds:.0f} s: {_last(self.program.log)}")
 
     async def stop(self) -> None:
         """Stops the program, politely first, and waits until it is gone."""
         self._to_stop.set()
-        child = self._child
-        if child is not None and child.returncode is None:
-            self._now(State.STOPPING)
-            with contextlib.suppress(ProcessLookupError):
-                child.send_signal(self.program.stop_signal)
-            try:
-                await asyncio.wait_for(child.wait(), self.program.stop_seconds)
-            except TimeoutError:
-                with contextlib.suppress(ProcessLookupError):
-                    os.killpg(child.pid, signal.SIGKILL)
-                await child.wait()
         if self._task is not None:
             await asyncio.gather(self._task, return_exceptions=True)
         self._now(State.STOPPED)
 
     async def _keep(self) -> None:
+        """Runs the program again each time it ends, until told to stop."""
         pause, deaths = FIRST_PAUSE_SECONDS, 0
-        while not self._to_stop.is_set():
-            await asyncio.to_thread(self.program.before)
+        while True:
+            started = time.monotonic()
+            how = await self._run()
             if self._to_stop.is_set():
                 return
-            child = self._child = await self._spawn()
-            self._now(State.STARTING, child.pid)
-            watch = asyncio.create_task(self._watch())
-            code = await child.wait()
-            watch.cancel()
-            if self._to_stop.is_set():
-                return
-            healthy = self.state is State.READY and self.since is not None and time.time() - self.since >= HEALTHY_SECONDS
             deaths += 1
-            if not self._was_ready.is_set() and deaths >= FIRST_START_DEATHS:
+            if not self._was_ready.is_set() and (deaths >= FIRST_START_DEATHS or time.monotonic() - started >= self.program.start_seconds):
                 self._now(State.STOPPED)
-                raise PartFailed(f"{self.program.name} ended {deaths} times before it was ready ({_said(code)}): {_last(self.program.log)}")
+                raise PartFailed(f"{self.program.name} {how}, before it was ever ready: {_last(self.program.log)}")
+            if self.state is State.READY and self.since is not None and time.time() - self.since >= HEALTHY_SECONDS:
+                pause = FIRST_PAUSE_SECONDS
+            say(f"{self.program.name} {how}; starting it again in {pause:.1f} s")
             self.restarts += 1
-            pause = FIRST_PAUSE_SECONDS if healthy else pause
-            say(f"{self.program.name} ended ({_said(code)}); starting it again in {pause:.1f} s")
             self._now(State.WAITING)
             with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(self._to_stop.wait(), pause)
             pause = min(pause * 2, LONGEST_PAUSE_SECONDS)
+
+    async def _run(self) -> str:
+        """One life of the program, from its start until it is gone; says how it ended."""
+        try:
+            self.program.before()
+            child = await self._spawn()
+        except OSError as problem:  # a full disk, no more processes: it may pass
+            return f"could not be started ({problem})"
+        self._now(State.STARTING, child.pid)
+        ended = asyncio.create_task(child.wait())
+        told = asyncio.create_task(self._to_stop.wait())
+        ready = asyncio.create_task(self._readiness())
+        try:
+            await asyncio.wait({ended, told, ready}, return_when=asyncio.FIRST_COMPLETED)
+            if ready.done() and ready.result():
+                self._was_ready.set()
+                self._now(State.READY, child.pid)
+                await asyncio.wait({ended, told}, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            told.cancel()
+            ready.cancel()
+        if ended.done():
+            return f"ended ({_said(ended.result())})"
+        if self._to_stop.is_set():
+            self._now(State.STOPPING, child.pid)
+        await self._end(child)
+        return f"was not ready within {self.program.start_seconds:.0f} s"
 
     async def _spawn(self) -> asyncio.subprocess.Process:
         program = self.program
@@ -149,15 +160,30 @@ class Part:
                 env={**os.environ, **program.env}, start_new_session=True,
             )  # fmt: skip
 
-    async def _watch(self) -> None:
-        while not await self.program.ready():  # noqa: ASYNC110 - another process has no event to wait for
+    async def _readiness(self) -> bool:
+        """Whether the program becomes ready within its time limit."""
+        deadline = time.monotonic() + self.program.start_seconds
+        while time.monotonic() < deadline:
+            with contextlib.suppress(Exception):
+                if await self.program.ready():
+                    return True
             await asyncio.sleep(READY_EVERY_SECONDS)
-        self._now(State.READY, self.pid)
-        self._was_ready.set()
+        return False
+
+    async def _end(self, child: asyncio.subprocess.Process) -> None:
+        with contextlib.suppress(ProcessLookupError):
+            child.send_signal(self.program.stop_signal)
+        try:
+            await asyncio.wait_for(child.wait(), self.program.stop_seconds)
+        except TimeoutError:
+            say(f"{self.program.name} did not stop within {self.program.stop_seconds:.0f} s and is killed")
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(child.pid, signal.SIGKILL)
+            await child.wait()
 
     def _now(self, state: State, pid: int | None = None) -> None:
         if pid != self.pid:
-            self.created = created(pid)
+            self.born = born(pid)
         self.state, self.pid, self.since = state, pid, time.time()
         self._changed()
 
@@ -168,23 +194,48 @@ def tied(argv: Sequence[str], sent: signal.Signals = signal.SIGTERM, user: tuple
     return [sys.executable, "-I", "-S", str(TETHER), str(int(sent)), str(os.getpid()), str(uid), str(gid), *argv]
 
 
+def finish(argv: Sequence[str], seconds: float, user: tuple[int, int] | None = None) -> None:
+    """Runs a tool to its end. It is killed with us, so what it makes must not be taken for whole before it has ended.
+
+    Raises:
+        RuntimeError: when it fails or takes longer; the message carries what it said.
+    """
+    words = tied(argv, signal.SIGKILL, user)
+    try:
+        done = subprocess.run(
+            words, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, timeout=seconds, check=False, cwd="/"
+        )
+    except subprocess.TimeoutExpired:
+        raise RuntimeError(f"it took longer than {seconds:.0f} s") from None
+    if done.returncode != 0:
+        raise RuntimeError(f"{_said(done.returncode)}: {done.stdout.decode(errors='replace').strip()}")
+
+
 def say(sentence: str) -> None:
     """Writes a line of the supervisor's own log, with the time."""
     sys.stderr.write(f"{time.strftime('%Y-%m-%dT%H:%M:%SZ', time.gmtime())} {sentence}\n")
     sys.stderr.flush()
 
 
-def created(pid: int | None) -> float | None:
-    """When the process started (seconds of the epoch): with the id it names a process for good, since ids are used again."""
+def born(pid: int | None) -> str | None:
+    """When a process that still runs was started: with its id that names it for good, since ids are used again.
+
+    On Linux in the kernel's ticks since the boot, which do not move when somebody sets the clock.
+    """
     try:
-        return psutil.Process(pid).create_time() if pid else None
-    except psutil.Error:
+        if pid is None or psutil.Process(pid).status() == psutil.STATUS_ZOMBIE:
+            return None
+        if not psutil.LINUX:
+            return str(psutil.Process(pid).create_time())
+        ticks = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[19]  # field 22; the name before it may hold anything
+        return f"{BOOT.read_text().strip()}/{ticks}"
+    except (psutil.Error, OSError):
         return None
 
 
 def rotate(log: Path) -> None:
     """Puts a log that has grown large aside, and makes its folder."""
-    log.parent.mkdir(parents=True, exist_ok=True)
+    log.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
     if not log.exists() or log.stat().st_size < LOG_BYTES:
         return
     for number in range(LOG_KEPT - 1, 0, -1):

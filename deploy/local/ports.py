@@ -3,6 +3,7 @@
 import json
 import random
 import socket
+import threading
 from pathlib import Path
 
 LOOPBACK = "127.0.0.1"
@@ -20,6 +21,7 @@ class Ports:
     def __init__(self, file: Path) -> None:
         self._file = file
         self._kept = _read(file)
+        self._one_at_a_time = threading.Lock()
 
     def keep(self, name: str) -> int:
         """The port of `name`: the one it had, or a new one if it had none or another program took it.
@@ -27,11 +29,12 @@ class Ports:
         Raises:
             OSError: when no free port was found.
         """
-        port = self._kept.get(name)
-        if port is None or not is_free(port):
-            port = self._kept[name] = free_port(frozenset(self._kept.values()))
-            self._write()
-        return port
+        with self._one_at_a_time:
+            port = self._kept.get(name)
+            if port is None or not is_free(port):
+                port = self._kept[name] = free_port(frozenset(self._kept.values()))
+                self._write()
+            return port
 
     def _write(self) -> None:
         self._file.parent.mkdir(parents=True, exist_ok=True)

@@ -12,12 +12,13 @@ import shutil
 import signal
 import stat
 import subprocess
+from collections.abc import Callable
 from pathlib import Path
 
 import asyncpg
 import psutil
 
-from deploy.local.part import Program, say, tied
+from deploy.local.part import Program, finish, say
 from deploy.local.ports import LOOPBACK, Ports
 
 MAJOR = 18
@@ -58,15 +59,20 @@ def binaries() -> Path:
     return Path(wheel.submodule_search_locations[0]) / f"pginstall{MAJOR}" / "bin"
 
 
-def program(home: Path, ports: Ports) -> Program:
+def program(home: Path, ports: Ports, tell: Callable[[str], None] = say) -> Program:
     """The server of this home, its data folder made. Blocks: a second or two the first time.
+
+    Args:
+        home: The home.
+        ports: The home's ports.
+        tell: Is told, in a sentence, what takes a while.
 
     Raises:
         RuntimeError: when the data folder could not be made, or is of another major version.
     """
     user = _system_user(home)
     data = home / "postgres"
-    _initialise(data, user)
+    _initialise(data, user, tell)
     port = ports.keep("postgres")
 
     async def ready() -> bool:
@@ -87,22 +93,20 @@ def owner_dsn(address: str, database: str = DATABASE) -> str:
 
 
 async def answers(dsn: str) -> bool:
-    """Whether the server takes connections (it refuses them while it recovers)."""
-    try:
-        connection = await asyncpg.connect(dsn, timeout=CONNECT_SECONDS)
-    except (OSError, TimeoutError, asyncpg.PostgresError, asyncpg.InterfaceError):
-        return False
+    """Whether the server takes connections; raises where it refuses them, as it does while it recovers."""
+    connection = await asyncpg.connect(dsn, timeout=CONNECT_SECONDS)
     await connection.close()
     return True
 
 
-def _initialise(data: Path, user: tuple[int, int] | None) -> None:
+def _initialise(data: Path, user: tuple[int, int] | None, tell: Callable[[str], None]) -> None:
     """Makes the data folder beside its place and moves it there when it is whole."""
     version = data / "PG_VERSION"
     if version.exists():
         if (found := version.read_text().strip()) != str(MAJOR):
             raise RuntimeError(f"{data} was made by PostgreSQL {found}; this is {MAJOR}")
         return
+    tell("making PostgreSQL's data folder")
     new = data.with_name("postgres.new")
     shutil.rmtree(new, ignore_errors=True)
     new.mkdir(parents=True, mode=0o700)
@@ -112,12 +116,10 @@ def _initialise(data: Path, user: tuple[int, int] | None) -> None:
         str(binaries() / "initdb"), "--auth=trust", f"--username={OWNER}", "--encoding=UTF8", "--no-locale",
         "--locale-provider=builtin", "--builtin-locale=C.UTF-8", "--data-checksums", "-D", str(new),
     )  # fmt: skip
-    done = subprocess.run(
-        tied(command, signal.SIGKILL, user), capture_output=True, text=True, timeout=INITDB_SECONDS, check=False, stdin=subprocess.DEVNULL,
-        cwd="/",
-    )  # fmt: skip
-    if done.returncode != 0:
-        raise RuntimeError(f"PostgreSQL's data folder could not be made: {done.stderr.strip()}")
+    try:
+        finish(command, INITDB_SECONDS, user)
+    except RuntimeError as problem:
+        raise RuntimeError(f"PostgreSQL's data folder could not be made: {problem}") from problem
     new.replace(data)
 
 
@@ -143,11 +145,11 @@ def _system_user(home: Path) -> tuple[int, int] | None:
     try:
         entry = pwd.getpwnam(SYSTEM_USER)
     except KeyError:
-        made = subprocess.run(("useradd", "--system", "--no-create-home", SYSTEM_USER), capture_output=True, text=True, check=False)
-        if made.returncode != 0:
-            raise RuntimeError(
-                f"PostgreSQL won't run as root, and the user {SYSTEM_USER} could not be made: {made.stderr.strip()}"
-            ) from None
+        try:
+            subprocess.run(("useradd", "--system", "--no-create-home", SYSTEM_USER), capture_output=True, text=True, check=True)
+        except (OSError, subprocess.CalledProcessError) as problem:
+            said = problem.stderr.strip() if isinstance(problem, subprocess.CalledProcessError) else str(problem)
+            raise RuntimeError(f"PostgreSQL won't run as root, and the user {SYSTEM_USER} could not be made: {said}") from None
         entry = pwd.getpwnam(SYSTEM_USER)
     _let_through(home / "postgres")
     programs = binaries()

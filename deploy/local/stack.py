@@ -11,10 +11,13 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from deploy.local import state
-from deploy.local.part import rotate
+from deploy.local.part import rotate, tied
 from deploy.roles import role_dsn
 from shared.settings import Settings
 
+PYTHON = (sys.executable, "-P", "-m")
+"""How our own modules are run: -P, or a folder named `shared` where the user stands would be taken for ours."""
+SUPERVISOR = "deploy.local.supervisor"
 BUSY = 4
 """A supervisor's exit code when another one has the home: a conflict, as for the `makegood` command."""
 POLL_SECONDS = 0.05
@@ -39,7 +42,7 @@ class Stack:
 
     def role_dsn(self, service: str) -> str:
         """A service's way into the database."""
-        return self.role_dsns.get(service) or role_dsn(self.owner_dsn, service, os.environ.get("MAKEGOOD_ROLE_PASSWORD", ""))
+        return self.role_dsns.get(service) or role_dsn(self.owner_dsn, service)
 
 
 def running(home: Path) -> Stack | None:
@@ -59,11 +62,21 @@ def running(home: Path) -> Stack | None:
     return Stack(home, kafka, database, console, embedded.roles if embedded and database == embedded.database else {})
 
 
-def start(home: Path, *, only_servers: bool = False) -> int:
-    """Starts a supervisor in the background, in a session of its own, and gives its process id."""
+def start(home: Path, *, only_servers: bool = False, with_us: bool = False, supervisor: str = SUPERVISOR) -> int:
+    """Starts a supervisor in the background, in a session of its own, and gives its process id.
+
+    Args:
+        home: The home; made where there is none.
+        only_servers: Kafka and PostgreSQL, with nothing installed in them.
+        with_us: Whether it is to stop by itself when the thread that called this ends, however it ends (on Linux).
+        supervisor: The module to run; another one may supervise other services.
+    """
+    home.mkdir(mode=0o700, parents=True, exist_ok=True)
     log = home / LOG
     rotate(log)
-    words = [sys.executable, "-m", "deploy.local.supervisor", str(home), *(["--only-servers"] if only_servers else [])]
+    words = [*PYTHON, supervisor, str(home), *(["--only-servers"] if only_servers else [])]
+    if with_us:
+        words = tied(words)
     with log.open("ab") as file:
         child = subprocess.Popen(words, stdin=subprocess.DEVNULL, stdout=file, stderr=file, start_new_session=True)
     _children[child.pid] = child
@@ -106,16 +119,21 @@ def stop(home: Path, seconds: float = STOP_SECONDS) -> bool:
     Returns:
         Whether there was anything to stop.
     """
-    found = state.read(home)
-    if found is None:
+    if not home.is_dir():
         return False
-    was = found.alive
-    if was:
-        stop_supervisor(found.pid, found.created, seconds)
-    return bool(state.clear(home)) or was
+    was = False
+    while True:
+        found = state.read(home)
+        if found is not None and found.alive:
+            was = True
+            stop_supervisor(found.pid, found.born, seconds)
+        with state.lock(home) as ours:  # another's: a supervisor that has just begun, or somebody else who stops it
+            if ours:
+                return bool(state.clear(home)) or was
+        time.sleep(POLL_SECONDS)
 
 
-def stop_supervisor(pid: int, began: float | None, seconds: float = STOP_SECONDS) -> None:
+def stop_supervisor(pid: int, began: str | None, seconds: float = STOP_SECONDS) -> None:
     """Tells a supervisor to stop everything and waits; one that won't is killed, and its parts with it."""
     with contextlib.suppress(ProcessLookupError):
         os.kill(pid, signal.SIGTERM)

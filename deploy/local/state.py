@@ -1,15 +1,17 @@
 """What the supervisor tells everybody else: one small file, replaced whole, that says what runs where."""
 
 import contextlib
+import fcntl
 import os
 import signal
 import time
+from collections.abc import Iterator
 from pathlib import Path
 
 import psutil
 from pydantic import BaseModel, Field, ValidationError
 
-from deploy.local.part import created
+from deploy.local.part import born
 
 FILE = "state.json"
 GONE_SECONDS = 10.0
@@ -23,7 +25,7 @@ class PartState(BaseModel):
     name: str
     state: str
     pid: int | None = None
-    created: float | None = Field(None, description="When the process started, seconds of the epoch.")
+    born: str | None = Field(None, description="With the process id, names the process for good.")
     since: float | None = Field(None, description="Since when it has been in this state, seconds of the epoch.")
     restarts: int = 0
     address: str
@@ -34,9 +36,10 @@ class StackState(BaseModel):
     """The whole stack, as the supervisor last wrote it."""
 
     phase: str = Field(description="starting, running, stopping or failed.")
+    doing: str = Field("", description="What takes a while just now, in words.")
     error: str | None = None
     pid: int = Field(description="The supervisor's.")
-    created: float | None
+    born: str | None
     release: str
     started_at: str
     kafka: str = ""
@@ -48,7 +51,7 @@ class StackState(BaseModel):
     @property
     def alive(self) -> bool:
         """Whether the supervisor that wrote this still runs."""
-        return same(self.pid, self.created)
+        return same(self.pid, self.born)
 
 
 def read(home: Path) -> StackState | None:
@@ -72,13 +75,21 @@ def forget(home: Path) -> None:
     (home / FILE).unlink(missing_ok=True)
 
 
-def same(pid: int | None, began: float | None) -> bool:
-    """Whether the process that had this id when it started then still runs (ids are used again, zombies run no more)."""
-    if pid is None or began is None or created(pid) != began:
-        return False
-    with contextlib.suppress(psutil.Error):
-        return bool(psutil.Process(pid).status() != psutil.STATUS_ZOMBIE)
-    return False
+def same(pid: int | None, began: str | None) -> bool:
+    """Whether the process that had this id and was born then still runs."""
+    return began is not None and born(pid) == began
+
+
+@contextlib.contextmanager
+def lock(home: Path) -> Iterator[bool]:
+    """Whether the home is ours for the time of the block; a home has one supervisor."""
+    with (home / "lock").open("a") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            yield False
+        else:
+            yield True
 
 
 def clear(home: Path) -> list[str]:
@@ -89,14 +100,14 @@ def clear(home: Path) -> list[str]:
     state = read(home)
     if state is None:
         return []
-    left = [part for part in state.parts if same(part.pid, part.created)]
+    left = [part for part in state.parts if same(part.pid, part.born)]
     if left and not psutil.LINUX:
         _signal(left, signal.SIGTERM)
     deadline = time.monotonic() + GONE_SECONDS
-    while time.monotonic() < deadline and any(same(part.pid, part.created) for part in left):
+    while time.monotonic() < deadline and any(same(part.pid, part.born) for part in left):
         time.sleep(POLL_SECONDS)
-    _signal([part for part in left if same(part.pid, part.created)], signal.SIGKILL)
-    while any(same(part.pid, part.created) for part in left):
+    _signal([part for part in left if same(part.pid, part.born)], signal.SIGKILL)
+    while any(same(part.pid, part.born) for part in left):
         time.sleep(POLL_SECONDS)
     forget(home)
     return [part.name for part in left]

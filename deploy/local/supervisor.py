@@ -3,27 +3,31 @@
 It runs in the background in a session of its own, one for each home:
 
     python -m deploy.local.supervisor HOME [--only-servers]
+
+What blocks (fetching jars, formatting storage) happens in threads that nobody waits for at the end: the process ends without them, and
+the tools they run are tied to it. What they were making is made anew the next time.
 """
 
 import argparse
 import asyncio
 import datetime as dt
-import fcntl
 import importlib.metadata
 import logging
 import os
 import signal
 import sys
+import time
 from collections.abc import Callable, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import httpx
 
 from deploy import install
 from deploy.local import kafka, postgres, state
-from deploy.local.part import Part, Program, created, say
+from deploy.local.part import Part, Program, born, say
 from deploy.local.ports import LOOPBACK, Ports
-from deploy.local.stack import BUSY
+from deploy.local.stack import BUSY, PYTHON, STOP_SECONDS
 from deploy.roles import SERVICES, role_dsn
 from shared.settings import Settings
 
@@ -42,10 +46,11 @@ class Supervisor:
         self._modules = modules
         self._folders = folders
         self._ports = Ports(home / "ports.json")
+        self._aside = ThreadPoolExecutor(thread_name_prefix="aside")
         self._servers: list[Part] = []
         self._services: list[Part] = []
         self._state = state.StackState(
-            phase="starting", pid=os.getpid(), created=created(os.getpid()), release=release(),
+            phase="starting", pid=os.getpid(), born=born(os.getpid()), release=release(),
             started_at=dt.datetime.now(dt.UTC).isoformat(timespec="seconds"),
         )  # fmt: skip
 
@@ -89,17 +94,25 @@ class Supervisor:
         addresses = {part.program.name: part.program.address for part in self._servers}
         broker, owner = addresses["kafka"], postgres.owner_dsn(addresses["postgres"])
         self._state = self._state.model_copy(update={"kafka": broker, "database": owner})
-        installed = await install.install(owner, broker, Settings(kafka=broker, database=owner), self._folders)
-        say(f"installed: {len(installed.migrations)} migrations and {len(installed.topics)} topics are new, {installed.shards} shards")
-        password = os.environ.get("MAKEGOOD_ROLE_PASSWORD", "")
-        self._state = self._state.model_copy(update={"roles": {name: role_dsn(owner, name, password) for name in self._folders}})
+        if self._folders:
+            await self._install(owner, broker)
         self._services = [Part(self._service(name, module, owner, broker), self._write) for name, module in self._modules.items()]
         async with asyncio.TaskGroup() as together:
             for part in self._services:
                 together.create_task(part.start())
 
-    async def _start_server(self, make: Callable[[Path, Ports], Program]) -> None:
-        program = await asyncio.to_thread(make, self._home, self._ports)
+    async def _install(self, owner: str, broker: str) -> None:
+        installed = await install.install(owner, broker, Settings(kafka=broker, database=owner), self._folders)
+        say(f"installed: {len(installed.migrations)} migrations and {len(installed.topics)} topics are new, {installed.shards} shards")
+        self._state = self._state.model_copy(update={"roles": {name: role_dsn(owner, name) for name in self._folders}})
+
+    async def _start_server(self, make: Callable[[Path, Ports, Callable[[str], None]], Program]) -> None:
+        loop = asyncio.get_running_loop()
+
+        def tell(sentence: str) -> None:
+            loop.call_soon_threadsafe(self._takes_a_while, sentence)
+
+        program = await loop.run_in_executor(self._aside, make, self._home, self._ports, tell)
         part = Part(program, self._write)
         self._servers.append(part)
         await part.start()
@@ -109,7 +122,7 @@ class Supervisor:
         address = f"http://{LOOPBACK}:{port}"
         env = {
             "MAKEGOOD_KAFKA": broker,
-            "MAKEGOOD_DATABASE": role_dsn(owner, name, os.environ.get("MAKEGOOD_ROLE_PASSWORD", "")),
+            "MAKEGOOD_DATABASE": role_dsn(owner, name),
             "MAKEGOOD_HOME": str(self._home),
             "MAKEGOOD_PORT": str(port),
             "PYTHONUNBUFFERED": "1",
@@ -119,7 +132,7 @@ class Supervisor:
             return await answers(f"{address}/readyz")
 
         return Program(
-            name, (sys.executable, "-m", module), address, self._home / "logs" / f"{name}.log", ready, env,
+            name, (*PYTHON, module), address, self._home / "logs" / f"{name}.log", ready, env,
             start_seconds=SERVICE_START_SECONDS, stop_seconds=SERVICE_STOP_SECONDS,
         )  # fmt: skip
 
@@ -130,28 +143,33 @@ class Supervisor:
             await part.stop()
 
     def _phase(self, phase: str, error: str | None = None) -> None:
-        self._state = self._state.model_copy(update={"phase": phase, "error": error})
+        self._state = self._state.model_copy(update={"phase": phase, "error": error, "doing": ""})
+        self._write()
+
+    def _takes_a_while(self, sentence: str) -> None:
+        say(sentence)
+        self._state = self._state.model_copy(update={"doing": sentence})
         self._write()
 
     def _write(self) -> None:
         parts = [
             state.PartState(
-                name=part.program.name, state=part.state, pid=part.pid, created=part.created, since=part.since, restarts=part.restarts,
+                name=part.program.name, state=part.state, pid=part.pid, born=part.born, since=part.since, restarts=part.restarts,
                 address=part.program.address, log=str(part.program.log),
             )
             for part in (*self._servers, *self._services)
         ]  # fmt: skip
         console = next((part.address for part in parts if part.name == "console"), "")
-        state.write(self._home, self._state.model_copy(update={"parts": parts, "console": console}))
+        try:
+            state.write(self._home, self._state.model_copy(update={"parts": parts, "console": console}))
+        except OSError as problem:  # a full disk does not end the supervision
+            say(f"the state could not be written: {problem}")
 
 
 async def answers(url: str) -> bool:
-    """Whether this URL answers 200."""
-    try:
-        async with httpx.AsyncClient(timeout=READY_SECONDS, trust_env=False) as client:
-            return (await client.get(url)).status_code == httpx.codes.OK
-    except httpx.HTTPError:
-        return False
+    """Whether this URL answers 200; raises where nobody answers."""
+    async with httpx.AsyncClient(timeout=READY_SECONDS, trust_env=False) as client:
+        return (await client.get(url)).status_code == httpx.codes.OK
 
 
 def _reasons(problem: BaseException) -> list[str]:
@@ -175,32 +193,37 @@ def supervise(home: Path, modules: Mapping[str, str] = MODULES, folders: Mapping
     Args:
         home: The home; absolute.
         modules: The Python module of each service.
-        folders: The migrations of each service's schema.
+        folders: The migrations of each service's schema. Where there are none, nothing is installed in the servers.
 
     Returns:
-        0 when stopped, 1 when the start failed, 4 when another supervisor has this home.
+        0 when stopped, 1 when the start failed, 4 when another supervisor has this home and keeps it.
     """
-    home.mkdir(parents=True, exist_ok=True)
-    with (home / "lock").open("a") as lock:
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
+    home.mkdir(mode=0o700, parents=True, exist_ok=True)
+    deadline = time.monotonic() + STOP_SECONDS
+    while True:
+        with state.lock(home) as ours:
+            if ours:
+                left = state.clear(home)
+                if left:
+                    say(f"ended what an earlier supervisor left behind: {', '.join(left)}")
+                return asyncio.run(Supervisor(home, modules, folders).run())
+        other = state.read(home)
+        if time.monotonic() > deadline or (other is not None and other.alive and other.phase in {"starting", "running"}):
             return BUSY
-        left = state.clear(home)
-        if left:
-            say(f"ended what an earlier supervisor left behind: {', '.join(left)}")
-        return asyncio.run(Supervisor(home, modules, folders).run())
+        time.sleep(state.POLL_SECONDS)  # it is on its way out
 
 
 def main() -> None:
     """The background program."""
     words = argparse.ArgumentParser(prog="python -m deploy.local.supervisor", description="Keeps the embedded stack of one home running.")
     words.add_argument("home", type=Path)
-    words.add_argument("--only-servers", action="store_true", help="Kafka, PostgreSQL and what is installed in them, no services")
+    words.add_argument("--only-servers", action="store_true", help="Kafka and PostgreSQL, with nothing installed in them")
     told = words.parse_args()
     logging.basicConfig(level=logging.WARNING, format="%(levelname)s %(name)s %(message)s")
     logging.getLogger("aiokafka").setLevel(logging.CRITICAL)  # a broker that is not up yet is what the supervisor waits for
-    sys.exit(supervise(told.home.absolute(), {} if told.only_servers else MODULES))
+    code = supervise(told.home.absolute(), *(({}, {}) if told.only_servers else ()))
+    sys.stderr.flush()
+    os._exit(code)  # threads that still fetch or format are not waited for
 
 
 if __name__ == "__main__":
