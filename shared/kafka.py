@@ -1,14 +1,16 @@
-"""What of Kafka all services share: who gets which partition, and records handed over as they are."""
+"""What of Kafka all services share: who gets which partition, and by which id a topic is known."""
 
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
+from io import BytesIO
 
-from aiokafka import ConsumerRecord
+from aiokafka.client import AIOKafkaClient
 from aiokafka.cluster import ClusterMetadata
 from aiokafka.coordinator.assignors.abstract import AbstractPartitionAssignor
 from aiokafka.coordinator.protocol import ConsumerProtocolMemberAssignment, ConsumerProtocolMemberMetadata
-from faststream.kafka.message import KafkaAckableMessage
-from faststream.kafka.subscriber.usecase import LogicSubscriber
+from aiokafka.errors import KafkaError
+from aiokafka.protocol.api import Request, RequestStruct, Response
+from aiokafka.protocol.types import AbstractType, Boolean, CompactArray, CompactString, Int16, Int32, Schema, TaggedFields
 
 
 class ByShard(AbstractPartitionAssignor):  # type: ignore[misc]  # the library has no types
@@ -47,20 +49,99 @@ class ByShard(AbstractPartitionAssignor):  # type: ignore[misc]  # the library h
         """Nothing to keep: the assignment follows from the members alone."""
 
 
-def as_they_are(subscriber: Callable[[], LogicSubscriber[tuple[ConsumerRecord, ...]]]) -> Callable[..., object]:
-    """A FastStream parser that takes a batch undecoded: the default one decodes headers, and fails before any handler runs."""
+class _Uuid(AbstractType[bytes]):  # type: ignore[misc]  # the library has no types
+    @classmethod
+    def encode(cls, value: bytes) -> bytes:
+        return value
 
-    async def parse(records: tuple[ConsumerRecord, ...]) -> KafkaAckableMessage:
-        consumer = subscriber().consumer
-        assert consumer is not None, "the parser runs while the subscriber does"
-        return KafkaAckableMessage(
-            body=b"", raw_message=records, consumer=consumer, headers={}, batch_headers=[], reply_to="",
-            content_type=None, message_id="batch", correlation_id=None, path={},
-        )  # fmt: skip
-
-    return parse
+    @classmethod
+    def decode(cls, data: BytesIO) -> bytes:
+        return data.read(16)
 
 
-async def undecoded(message: KafkaAckableMessage) -> list[ConsumerRecord]:
-    """The decoder that goes with `as_they_are`: it never raises."""
-    return list(message.raw_message)
+class _MetadataResponse(Response):  # type: ignore[misc]
+    API_KEY = 3
+    API_VERSION = 10
+    SCHEMA = Schema(
+        ("throttle_time_ms", Int32),
+        (
+            "brokers",
+            CompactArray(
+                ("node_id", Int32),
+                ("host", CompactString("utf-8")),
+                ("port", Int32),
+                ("rack", CompactString("utf-8")),
+                ("tags", TaggedFields),
+            ),
+        ),
+        ("cluster_id", CompactString("utf-8")),
+        ("controller_id", Int32),
+        (
+            "topics",
+            CompactArray(
+                ("error_code", Int16),
+                ("topic", CompactString("utf-8")),
+                ("topic_id", _Uuid),
+                ("is_internal", Boolean),
+                (
+                    "partitions",
+                    CompactArray(
+                        ("error_code", Int16),
+                        ("partition", Int32),
+                        ("leader", Int32),
+                        ("leader_epoch", Int32),
+                        ("replicas", CompactArray(Int32)),
+                        ("isr", CompactArray(Int32)),
+                        ("offline_replicas", CompactArray(Int32)),
+                        ("tags", TaggedFields),
+                    ),
+                ),
+                ("authorized_operations", Int32),
+                ("tags", TaggedFields),
+            ),
+        ),
+        ("cluster_authorized_operations", Int32),
+        ("tags", TaggedFields),
+    )
+
+
+class _MetadataRequest(RequestStruct):  # type: ignore[misc]
+    FLEXIBLE_VERSION = True
+    API_KEY = 3
+    API_VERSION = 10
+    RESPONSE_TYPE = _MetadataResponse
+    SCHEMA = Schema(
+        ("topics", CompactArray(("topic_id", _Uuid), ("topic", CompactString("utf-8")), ("tags", TaggedFields))),
+        ("allow_auto_topic_creation", Boolean),
+        ("include_cluster_authorized_operations", Boolean),
+        ("include_topic_authorized_operations", Boolean),
+        ("tags", TaggedFields),
+    )
+
+
+class _Metadata(Request[_MetadataRequest]):  # type: ignore[misc]
+    """Kafka's Metadata request in the version that tells topics' ids (2.8 and later), which aiokafka does not ask for."""
+
+    API_KEY = 3
+
+    def __init__(self, topics: Iterable[str]) -> None:
+        self._topics = list(topics)
+
+    def build(self, request_struct_class: type[_MetadataRequest]) -> _MetadataRequest:
+        return request_struct_class([(bytes(16), topic, {}) for topic in self._topics], False, False, False, {})  # noqa: FBT003
+
+
+async def topic_ids(client: AIOKafkaClient, topics: Iterable[str]) -> dict[str, str]:
+    """The id of each topic, in hex: a topic that is deleted and made anew has another one.
+
+    Raises:
+        KafkaError: where Kafka does not answer, or has no such topic.
+    """
+    node = client.get_random_node()
+    if node is None:
+        raise KafkaError("no broker is known")
+    answer = await client.send(node, _Metadata(topics))
+    for code, topic, *_ in answer.topics:
+        if code:
+            raise KafkaError(f"Kafka has no topic {topic} (error {code}): `makegood up` or `makegood install` makes it")
+    return {topic: topic_id.hex() for _, topic, topic_id, *_ in answer.topics}

@@ -21,10 +21,16 @@ class Settings(BaseSettings):
     shards: int = Field(16, ge=1, le=1024, description="Shards of a new installation: fixed when it is made.")
     port: int = Field(0, ge=0, le=65535, description="A service's port for /healthz, /readyz and /metrics; 0 for none.")
     bind: str = Field("127.0.0.1", description="The address to listen on. Only loopback until logins exist.")
+    submissions: str = Field("complaints.submissions", description="The topics that upstreams write to, comma separated.")
     batch_records: int = Field(500, ge=1, le=10_000, description="Most records a batch takes, over all shards.")
     session_timeout_ms: int = Field(10_000, ge=1000, description="Kafka's session time-out of a consumer, in milliseconds.")
     otlp: str = Field("", description="Where traces go (OTLP over HTTP, e.g. http://127.0.0.1:4318/v1/traces); empty for nowhere.")
     log_level: str = Field("INFO", description="DEBUG, INFO, WARNING or ERROR.")
+
+    @property
+    def submission_topics(self) -> tuple[str, ...]:
+        """The topics that upstreams write to."""
+        return tuple(topic.strip() for topic in self.submissions.split(",") if topic.strip())
 
 
 def load() -> Settings:

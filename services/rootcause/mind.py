@@ -14,6 +14,7 @@ MIND = Mind(
     events=ROOTCAUSE_EVENTS,
     hears=HEARS,
     hears_from=("intake", "resolution"),
+    listener="learning",
     translate=translate,
     react=react,
 )

@@ -50,6 +50,19 @@ class NothingChanged(Event):
     command: Reference
 
 
+class MessageRepeated(Event):
+    """This message was answered before: the answer stands where this says. Nothing happens twice."""
+
+    type: ClassVar[str] = "machine.MessageRepeated.v1"
+
+    command: Reference
+    entry: int
+    """The journal entry of the first one."""
+    first_position: int
+    """The ledger position of its first event; 0 where nothing came of it yet (it is parked or waits)."""
+    events: int
+
+
 class InputParked(Event):
     """An input could not be decoded, or a mind failed on it. Its bytes are in the journal at `entry`; nothing of them is here."""
 
@@ -93,4 +106,4 @@ class JournalSealed(Event):
     hash: ShortText
 
 
-MACHINE_EVENTS = by_type((CommandRefused, NothingChanged, InputParked, InputWaiting, PolicyAdopted, JournalSealed))
+MACHINE_EVENTS = by_type((CommandRefused, NothingChanged, MessageRepeated, InputParked, InputWaiting, PolicyAdopted, JournalSealed))

@@ -87,7 +87,10 @@ class LedgerRow:
     origin_id: str
     """Of a passed-on row: the message id its sender gave it."""
     cause_hash: bytes
+    """The hash of the journal row of that input."""
     hash: bytes = b""
+    previous: bytes = b""
+    """The hash of the row before it. Not stored again: it stands there."""
 
     def canonical(self) -> bytes:
         """What the chain covers. Every part of it travels with the event, so that a consumer can check it."""
@@ -112,7 +115,7 @@ class LedgerRow:
 
 @dataclass(slots=True)
 class JournalRow:
-    """One input as it was told, and what came of it."""
+    """One input as it was told, and what came of it; or a run of records that are no concern of ours (`ignored`)."""
 
     shard: int
     entry: int
@@ -121,8 +124,12 @@ class JournalRow:
     partition: int
     offset: int
     """-1 where there is no topic."""
+    until: int
+    """The offset after the last one that this row is about: `offset` + 1 but for a run of ignored records."""
     message_id: str
     type: str
+    kind: str
+    """The kind of the stream; empty where none is known."""
     stream: UUID | None
     key: bytes | None
     headers: bytes
@@ -149,9 +156,10 @@ class JournalRow:
         """What the chain covers."""
         return pack((
             b"%d/%d" % (self.shard, self.entry),
-            b"%b/%d/%d" % (self.topic.encode(), self.partition, self.offset),
+            b"%b/%d/%d/%d" % (self.topic.encode(), self.partition, self.offset, self.until),
             self.message_id.encode(),
             self.type.encode(),
+            self.kind.encode(),
             self.stream.bytes if self.stream else b"",
             b"\x01" + self.key if self.key is not None else b"",
             self.headers,

@@ -113,11 +113,15 @@ class Mind:
     """The events of other services that `translate` understands, by stored type name. Others are journalled as ignored."""
     hears_from: Sequence[str] = ()
     """The services whose events it reads."""
+    listener: str = ""
+    """The kind of stream to which the other services' facts are told."""
     submissions: bool = False
-    """Whether it reads the upstreams' topic."""
+    """Whether it reads the upstreams' topics."""
     translate: Callable[[Fact], Command | None] = _nothing
     """Another service's fact, told to our own stream of the same id."""
     react: Callable[[Fact], Sequence[Request]] = _nobody
     """Our own fact, that other streams of ours must hear of."""
     stream_of: Callable[[Command], UUID | None] = lambda _: None
     """The stream a submission belongs to, where the command itself tells (an upstream need not know our ids)."""
+    source_of: Callable[[Command], str] = lambda _: ""
+    """Which upstream submits it."""

@@ -1,4 +1,4 @@
-"""What is wrong with a row, in words: the column as its owner calls it, and what to do. Never the value: it may be personal."""
+"""What is wrong with what we were told, in words: the field as its owner calls it, and what to do. Never the value: it may be personal."""
 
 from collections.abc import Mapping
 
@@ -6,8 +6,8 @@ from pydantic import ValidationError
 from pydantic_core import ErrorDetails
 
 
-def in_words(error: ValidationError, columns: Mapping[str, str]) -> str:
-    """Every fault of a row in one line; `columns` says which column a field comes from."""
+def in_words(error: ValidationError, columns: Mapping[str, str] = {}) -> str:
+    """Every fault in one line; `columns` says which column a field comes from, where it came from a table."""
     return "; ".join(dict.fromkeys(_one(found, columns) for found in error.errors(include_url=False, include_input=False)))
 
 

@@ -1,0 +1,339 @@
+"""One batch of one shard, decided: inputs go in one after another, rows come out. No I/O and no clock: a replay runs the same code.
+
+For each input: was it seen, does it lie here, was its message answered, does its stream wait; then the mind is asked, and what it says
+becomes ledger rows under one journal row. An input on which a mind fails leaves nothing but the note that it is parked.
+"""
+
+import hashlib
+import json
+import logging
+import traceback
+from collections.abc import Mapping, MutableMapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from typing import Any
+from uuid import UUID
+
+import rfc8785
+
+from shared.contract.envelope import requested
+from shared.contract.machine import (
+    CommandRefused,
+    InputParked,
+    InputWaiting,
+    JournalSealed,
+    MessageRepeated,
+    NothingChanged,
+    PolicyAdopted,
+    PublishPolicy,
+    TimerDue,
+)
+from shared.contract.refusals import Refusal, Rule
+from shared.contract.said import Command
+from shared.contract.upcasts import newest, read_event
+from shared.machine.bytes import JournalRow, LedgerRow, digest_of
+from shared.machine.head import Head, Outcome, Seen, Stopped
+from shared.machine.mind import Context, Fact, Mind, Timer
+from shared.machine.rows import Live, Rows, Said, said
+from shared.machine.told import MACHINE, SHARD, Reader, Told
+from shared.policy.model import Policy
+
+WAITING_MAX = 1_000
+"""Most inputs that wait behind a parked one."""
+SEAL = "machine.SealJournal.v1"
+"""The type of the entry that writes the journal's hash into the ledger."""
+SEAL_EVERY = timedelta(hours=1)
+DECIDED = frozenset({Outcome.ACCEPTED, Outcome.REFUSED})
+
+Key = tuple[str, UUID]
+"""A stream: its kind and its id."""
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Answered:
+    """What became of a message."""
+
+    body: bytes
+    """The digest of its body."""
+    entry: int
+    first_position: int
+    events: int
+
+
+@dataclass(slots=True)
+class Known:
+    """What a batch may need to know of the past: filled before it begins."""
+
+    policies: MutableMapping[str, Policy]
+    """By digest."""
+    streams: Mapping[Key, Live] = field(default_factory=dict)
+    messages: Mapping[str, Answered] = field(default_factory=dict)
+
+
+class Batch:
+    """One batch. `rows`, `touched`, `met` and `adopted` are what is to be written."""
+
+    def __init__(self, mind: Mind, reader: Reader, head: Head, now: datetime, known: Known) -> None:
+        """`head` is carried on: give a copy. `now` must not be before the head's."""
+        self.mind, self.reader, self.known = mind, reader, known
+        self.rows = Rows(head, now)
+        self.touched: dict[Key, Live] = {}
+        self.met: dict[str, Answered] = {}
+        """The messages that were answered for the first time."""
+        self.adopted: dict[str, bytes] = {}
+        """The policies that were adopted, by digest."""
+
+    @property
+    def head(self) -> Head:
+        """Where the shard stands after what was taken so far."""
+        return self.rows.head
+
+    # ---- what goes in ------------------------------------------------------------------------------------------------------
+
+    def begin(self, default_policy: bytes) -> None:
+        """What comes before all inputs: the first policy, and once an hour the journal's seal."""
+        own = self.reader.shard_stream(self.head.shard)
+        if not self.head.policy:
+            self.head.rules, self.head.sealed_at = self.mind.rules, self.head.now
+            self.take(self.reader.by_machine(PublishPolicy.type, default_policy, SHARD, own))
+        elif self.head.now - self.head.sealed_at >= SEAL_EVERY:
+            self.take(self.reader.by_machine(SEAL, None, SHARD, own))
+
+    def take(self, told: Told) -> None:
+        """Takes one input.
+
+        Raises:
+            Stopped: where another service's events have a gap, or are not the ones that were written.
+        """
+        if told.source is not None:
+            self._fact(told, told.source)
+            return
+        if told.hop is not None:
+            if told.hop.position <= self._seen(told).position:
+                self.rows.ignore(told)
+                return
+            self.head.seen[_source(told)] = Seen(told.hop.position, b"")
+        if told.fault:
+            self.park(told, "undecodable", told.fault)
+        elif self._is_elsewhere(told):
+            self._pass_on(told)
+        elif told.type == PublishPolicy.type:
+            self._adopt(told)
+        elif told.type == SEAL:
+            self._seal(told)
+        elif not told.once or not self._answered(told):
+            self._decide(told)
+
+    def wants(self, due: TimerDue, key: Key) -> bool:
+        """Whether a stream still wants this timer."""
+        return self.timers(self._live(key)).get(due.timer) == Timer(due.due_at, due.generation)
+
+    # ---- whose it is -------------------------------------------------------------------------------------------------------
+
+    def _fact(self, told: Told, row: LedgerRow) -> None:
+        """Another service's event: the next one of its ledger, unchanged, or nothing at all."""
+        seen = self._seen(told)
+        if row.position <= seen.position:
+            self.rows.ignore(told)
+            return
+        if row.position > seen.position + 1:
+            raise Stopped("gap", _GAP.format(told=told, row=row, seen=seen))
+        if row.previous != seen.hash or row.chain(row.previous) != row.hash:
+            raise Stopped("chain", _CHAIN.format(told=told, row=row))
+        self.head.seen[_source(told)] = Seen(row.position, row.hash)
+        if newest(row.type) not in self.mind.hears:
+            self.rows.ignore(told)
+            return
+        try:
+            event = read_event(row.type, row.body, self.mind.hears)
+            told.command = self.mind.translate(Fact(event, row.stream, told.service, row.actor))
+        except Exception as error:
+            log.exception("the mind failed to translate %s", told.message_id)
+            self.park(told, "mind_failed", _place_of(error))
+            return
+        if told.command is None:
+            self.rows.ignore(told)
+        else:
+            self._decide(told)
+
+    def _is_elsewhere(self, told: Told) -> bool:
+        if told.own or told.stream is None or told.kind == SHARD or (told.kind, told.stream) in self.known.streams:
+            return False
+        return self.reader.shard_of(told.stream) != self.head.shard
+
+    def _pass_on(self, told: Told) -> None:
+        """Once, as a row of this shard: only a stream's own shard decides for it."""
+        if told.hop:
+            self.park(told, "misplaced", "it was passed on to a shard where its stream does not lie")
+            return
+        assert told.body is not None, "what could be read has a body"
+        asked = Said(self._own(), requested(told.type), told.body, told.stream, told.once)
+        self.rows.write(told, Outcome.PASSED_ON, [asked])
+
+    def _answered(self, told: Told) -> bool:
+        """Whether the message was answered before; if so, it is answered again."""
+        before = self.met.get(told.once) or self.known.messages.get(told.once)
+        if before is None:
+            return False
+        assert told.body is not None, "what could be read has a body"
+        assert told.stream is not None, "what could be read names its stream"
+        live = self._live((told.kind, told.stream))
+        if before.body == digest_of(told.body):
+            again = MessageRepeated(command=told.type, entry=before.entry, first_position=before.first_position, events=before.events)
+            self.rows.write(told, Outcome.REPEATED, [said(live, again)], refers=before.entry)
+        else:
+            self._refuse(told, live, Refusal(Rule.MESSAGE_ID_CONFLICT), refers=before.entry)
+        return True
+
+    # ---- the mind ----------------------------------------------------------------------------------------------------------
+
+    def _decide(self, told: Told) -> None:
+        assert told.command is not None, "what could be read has a command"
+        assert told.stream is not None, "what could be read names its stream"
+        live = self._live((told.kind, told.stream))
+        if live.parked:
+            self.wait(told, live)
+            return
+        if told.command.internal and told.source is None and told.hop is None and not told.own:
+            self._refuse(told, live, Refusal(Rule.NOT_FOR_YOU))
+            return
+        try:
+            state, facts, refusal = self._asked(told, live, told.command)
+        except Exception as error:
+            log.exception("the mind failed on %s/%s/%s", told.topic, told.partition, told.offset)
+            self.park(told, "mind_failed", _place_of(error))
+            return
+        if refusal is not None:
+            self._refuse(told, live, refusal)
+            return
+        live.state = state
+        row = self.rows.write(told, Outcome.ACCEPTED, facts)
+        self._met(told, row)
+
+    def _asked(self, told: Told, live: Live, command: Command) -> tuple[Any, Sequence[Said], Refusal | None]:
+        """What the mind makes of a command: the new state and what is to be said. Nothing is changed yet."""
+        stream, state = self.mind.streams[live.kind], live.state
+        policy = self.known.policies[self.head.policy]
+        context = Context(self.head.now, policy, told.actor, live.stream, live.version + 1, told.message_id)
+        decided = stream.decide(state, command, context)
+        if isinstance(decided, Refusal):
+            return state, (), decided
+        facts: list[Said] = []
+        for event in decided:
+            assert event.type in self.mind.events, f"{self.mind.service} has no event {event.type}"
+            state = stream.evolve(state, event)
+            facts.append(said(live, event))
+            requests = self.mind.react(Fact(event, live.stream, self.mind.service, told.actor))
+            facts.extend(Said(live, requested(one.command.type), one.command.to_bytes(), one.stream) for one in requests)
+        if isinstance(command, TimerDue):
+            still = stream.timers(state).get(command.timer)
+            assert still != Timer(command.due_at, command.generation), f"{live.kind} still wants the timer {command.timer}, which has fired"
+        elif not facts and told.source is None and told.hop is None:
+            facts.append(said(live, NothingChanged(command=command.type)))
+        return state, facts, None
+
+    def _refuse(self, told: Told, live: Live, refusal: Refusal, *, refers: int = 0) -> None:
+        """A refusal is a fact: whoever asked hears of it like everyone else."""
+        rule = refusal.rule
+        details = json.loads(json.dumps(refusal.details, default=str)) if refusal.details else None
+        fact = CommandRefused(command=told.type, rule=rule.code, why=refusal.sentence, invariant=rule.invariant, details=details)
+        row = self.rows.write(told, Outcome.REFUSED, [said(live, fact)], reason=rule.code, refers=refers)
+        self._met(told, row)
+
+    def wait(self, told: Told, live: Live) -> None:
+        """An earlier input of the stream is parked: this one waits behind it, in order."""
+        if live.waiting >= WAITING_MAX:
+            why = f"{WAITING_MAX} inputs wait for journal entry {live.parked}: see to that one first"
+            self._refuse(told, live, Refusal(Rule.STREAM_WAITING, why))
+            return
+        live.waiting += 1
+        fact = InputWaiting(entry=self.rows.entry(told), behind=live.parked)
+        row = self.rows.write(told, Outcome.WAITING, [said(live, fact)], refers=live.parked)
+        self._met(told, row)
+
+    def park(self, told: Told, cause: str, reason: str) -> None:
+        """Keeps an input that can't be decided. Where a mind failed on it, its stream waits for it."""
+        entry = self.rows.entry(told)
+        live = self._own()
+        if told.stream is not None and told.kind in self.mind.streams and not self._is_elsewhere(told):
+            live = self._live((told.kind, told.stream))
+            if cause in {"mind_failed", "process_died"} and not live.parked:
+                live.parked = entry
+        where = {"topic": told.topic or MACHINE, "partition": told.partition, "offset": told.offset}
+        fact = InputParked.model_validate({"entry": entry, "cause": cause, "reason": reason, **where})
+        row = self.rows.write(told, Outcome.PARKED, [said(live, fact)], reason=f"{cause}: {reason}")
+        if live.parked == entry:
+            self._met(told, row)
+
+    def _met(self, told: Told, row: JournalRow) -> None:
+        """The message counts once from now on. One that could not be read may come again, corrected, under the same id."""
+        if told.once and told.body is not None and told.once not in self.known.messages:
+            first, events = (row.first_position, row.events) if row.outcome in DECIDED else (0, 0)
+            self.met.setdefault(told.once, Answered(digest_of(told.body), row.entry, first, events))
+
+    # ---- the machine's own -------------------------------------------------------------------------------------------------
+
+    def _adopt(self, told: Told) -> None:
+        assert isinstance(told.command, PublishPolicy), "what could be read is what its type says"
+        body = rfc8785.dumps(told.command.policy)
+        digest = hashlib.sha256(body).hexdigest()
+        if digest == self.head.policy:
+            self.rows.write(told, Outcome.ACCEPTED, [said(self._own(), NothingChanged(command=told.type))])
+            return
+        policy = Policy.model_validate(told.command.policy)
+        self.known.policies[digest] = policy
+        self.adopted[digest] = body
+        self.head.policy = digest
+        fact = PolicyAdopted(name=policy.name, version=policy.version, digest=digest)
+        self.rows.write(told, Outcome.ACCEPTED, [said(self._own(), fact)])
+
+    def _seal(self, told: Told) -> None:
+        sealed = JournalSealed(entry=self.head.entry, hash=self.head.journal_hash.hex())
+        self.head.sealed_at = self.head.now
+        self.rows.write(told, Outcome.ACCEPTED, [said(self._own(), sealed)])
+
+    # ---- streams -----------------------------------------------------------------------------------------------------------
+
+    def timers(self, live: Live) -> Mapping[str, Timer]:
+        """The timers that a stream wants. One that waits for a parked input wants none."""
+        return {} if live.parked or live.kind == SHARD else self.mind.streams[live.kind].timers(live.state)
+
+    def _live(self, key: Key) -> Live:
+        """A stream, to be carried on in this batch."""
+        if (found := self.touched.get(key)) is None:
+            before = self.known.streams.get(key)
+            kind, stream = key
+            found = before.copy() if before else Live(kind, stream, None if kind == SHARD else self.mind.streams[kind].initial)
+            self.touched[key] = found
+        return found
+
+    def _own(self) -> Live:
+        return self._live((SHARD, self.reader.shard_stream(self.head.shard)))
+
+    def _seen(self, told: Told) -> Seen:
+        return self.head.seen.get(_source(told), Seen())
+
+
+_GAP = (
+    "{told.topic}/{told.partition} has {told.service}'s position {row.position} at offset {told.offset}, but the last one taken in was "
+    "{seen.position}: events are missing. Rebuild the topic from the ledger."
+)
+_CHAIN = (
+    "{told.service}'s position {row.position} at {told.topic}/{told.partition}/{told.offset} does not follow from the one before it: "
+    "it was changed, or comes from another ledger. Verify the ledger, then rebuild the topic from it."
+)
+
+
+def _source(told: Told) -> str:
+    """Under which name the head remembers how far it has seen."""
+    return f"{told.hop.service}.commands/{told.hop.shard}" if told.hop else f"{told.service}/{told.partition}"
+
+
+def _place_of(error: BaseException) -> str:
+    """What kind of error it was and where. Not its message: that may quote what somebody wrote."""
+    frames = traceback.extract_tb(error.__traceback__)
+    if not frames:
+        return type(error).__name__
+    last = frames[-1]
+    return f"{type(error).__name__} in {last.filename.rpartition('/')[2]}:{last.lineno} ({last.name})"

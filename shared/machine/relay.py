@@ -1,0 +1,203 @@
+"""The relay: from the ledger to Kafka, in the ledger's order, at least once.
+
+Each shard has a place: the position up to which every row was acknowledged on every topic it goes to. It lies in PostgreSQL. After any
+failure the producer is closed, a new one is made, and all after the place is sent again; consumers know positions and skip what they had.
+One batch a partition is under way, so a later row can't arrive where an earlier one did not.
+"""
+
+import asyncio
+from collections import deque
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from datetime import UTC, datetime
+
+import asyncpg
+import structlog
+from aiokafka import AIOKafkaProducer
+from aiokafka.errors import KafkaError
+from aiokafka.producer.message_accumulator import BatchBuilder
+
+from shared.contract.envelope import commands_topic, events_topic, key_of
+from shared.machine import store
+from shared.machine.bytes import LedgerRow
+from shared.machine.patience import PASSING, patiently
+from shared.machine.records import Headers, event_headers, event_key, request_headers
+from shared.machine.told import Reader
+
+BATCH_ROWS = 500
+BATCH_BYTES = 512 * 1024
+"""Of a Kafka batch; a single larger record still goes, alone."""
+MESSAGE_BYTES_MAX = 2 * 1024 * 1024
+"""What topics take: an event may be somewhat larger than the input it came from, which Kafka's own limit of 1 MiB bounds."""
+HELD_ROWS = 4 * BATCH_ROWS
+"""Rows kept in memory for sending; those beyond are read from the ledger when their turn comes."""
+NOTED_EVERY_SECONDS = 0.25
+ACKNOWLEDGED_SECONDS = 30.0
+RETRY_SECONDS = 0.5
+CLOSE_SECONDS = 5.0
+
+Outgoing = tuple[bytes, bytes, int, Headers]
+"""A record's key, value, time in milliseconds, headers."""
+log = structlog.get_logger()
+
+
+class Outlet:
+    """A process's producer. It is replaced as a whole after any failure: what was under way on the old one is unknown."""
+
+    def __init__(self, kafka: str) -> None:
+        """`kafka`: the bootstrap servers."""
+        self._kafka = kafka
+        self._producer: AIOKafkaProducer | None = None
+        self._turn = asyncio.Lock()
+
+    async def producer(self, broken: AIOKafkaProducer | None = None) -> AIOKafkaProducer:
+        """The producer in use, or a new one in the place of a broken one. Waits for Kafka as long as it takes."""
+        async with self._turn:
+            if self._producer is not None and self._producer is broken:
+                await self._close()
+            while self._producer is None:
+                producer = AIOKafkaProducer(
+                    bootstrap_servers=self._kafka, acks="all", enable_idempotence=True, max_request_size=MESSAGE_BYTES_MAX,
+                    max_batch_size=BATCH_BYTES, request_timeout_ms=int(ACKNOWLEDGED_SECONDS * 1000),
+                )  # fmt: skip
+                try:
+                    await producer.start()
+                    self._producer = producer
+                except (KafkaError, OSError) as error:
+                    log.warning("kafka_is_away", error=repr(error))
+                    with suppress(KafkaError, OSError):
+                        await producer.stop()
+                    await asyncio.sleep(RETRY_SECONDS)
+            return self._producer
+
+    async def close(self) -> None:
+        """No more is sent."""
+        async with self._turn:
+            await self._close()
+
+    async def _close(self) -> None:
+        producer, self._producer = self._producer, None
+        if producer is not None:
+            with suppress(TimeoutError, KafkaError, OSError):
+                await asyncio.wait_for(producer.stop(), CLOSE_SECONDS)
+
+
+class Relay:
+    """One shard's relay."""
+
+    def __init__(
+        self, shard: int, epoch: int, service: str, generation: str, *, reader: Reader, pool: asyncpg.Pool, outlet: Outlet,
+        sent: Callable[[int], None] = lambda _: None,
+    ) -> None:  # fmt: skip
+        """`sent` is told how many rows were acknowledged."""
+        self.shard, self.epoch, self.service, self.generation = shard, epoch, service, generation
+        self._reader, self._pool, self._outlet, self._sent = reader, pool, outlet, sent
+        self.place = 0
+        """Up to here every row was acknowledged."""
+        self.end = 0
+        """Up to here the ledger is known to go."""
+        self._held: deque[LedgerRow] = deque()
+        self._more = asyncio.Event()
+        self._unnoted: list[tuple[int, datetime]] = []
+
+    def offer(self, rows: Sequence[LedgerRow]) -> None:
+        """These rows were committed. They are kept in memory if they are the next ones and not too many wait already."""
+        if not rows:
+            return
+        next_held = self._held[-1].position + 1 if self._held else self.place + 1
+        if rows[0].position == next_held and len(self._held) < HELD_ROWS:
+            self._held.extend(rows)
+        self.end = max(self.end, rows[-1].position)
+        self._more.set()
+
+    async def run(self, end: int) -> None:
+        """Sends for ever. `end`: where the ledger ended when the shard was taken over."""
+        self.end = max(self.end, end)
+        self.place = await self._read_place()
+        noting = asyncio.create_task(self._note_now_and_then())
+        try:
+            while True:
+                while self.place >= self.end:
+                    self._more.clear()
+                    await self._more.wait()
+                await self._send(await self._next())
+        finally:
+            noting.cancel()
+            with suppress(*PASSING):
+                await self._note()
+
+    @patiently
+    async def _next(self) -> Sequence[LedgerRow]:
+        while self._held and self._held[0].position <= self.place:
+            self._held.popleft()
+        if self._held and self._held[0].position == self.place + 1:
+            return [self._held[number] for number in range(min(BATCH_ROWS, len(self._held)))]
+        self._held.clear()
+        async with self._pool.acquire() as connection:
+            return await store.read_ledger(connection, self.shard, self.place, BATCH_ROWS)
+
+    async def _send(self, rows: Sequence[LedgerRow]) -> None:
+        """Sends rows until every one of them is acknowledged, by as many producers as it takes."""
+        producer = await self._outlet.producer()
+        while True:
+            try:
+                await self._send_by(producer, rows)
+                break
+            except (KafkaError, OSError, TimeoutError) as error:
+                log.warning("sending_again", shard=self.shard, after=self.place, error=repr(error))
+                await asyncio.sleep(RETRY_SECONDS)
+                producer = await self._outlet.producer(broken=producer)
+        self.place = rows[-1].position
+        self._unnoted.append((self.place, datetime.now(UTC)))
+        self._sent(len(rows))
+
+    async def _send_by(self, producer: AIOKafkaProducer, rows: Sequence[LedgerRow]) -> None:
+        """Every row goes to the events topic; a request goes to whom it asks, too. A partition has one batch under way at a time."""
+        going: dict[tuple[str, int], list[Outgoing]] = {}
+        for row in rows:
+            sent_ms = int(row.now.timestamp() * 1000)
+            headers = event_headers(row, row.previous, self.generation, self.service)
+            going.setdefault((events_topic(self.service), self.shard), []).append((event_key(row), row.body, sent_ms, headers))
+            if row.target is not None:
+                place = commands_topic(self.service), self._reader.shard_of(row.target)
+                headers = request_headers(row, self.generation, self.service)
+                going.setdefault(place, []).append((key_of(row.target), row.body, sent_ms, headers))
+        done = await asyncio.gather(*(_send_to(producer, *place, records) for place, records in going.items()), return_exceptions=True)
+        for failed in filter(None, done):
+            raise failed
+
+    # ---- the place ---------------------------------------------------------------------------------------------------------
+
+    @patiently
+    async def _read_place(self) -> int:
+        async with self._pool.acquire() as connection:
+            return await store.read_relayed(connection, self.shard)
+
+    async def _note_now_and_then(self) -> None:
+        while True:
+            await asyncio.sleep(NOTED_EVERY_SECONDS)
+            with suppress(*PASSING):
+                await self._note()
+
+    async def _note(self) -> None:
+        if not self._unnoted:
+            return
+        places = list(self._unnoted)
+        async with self._pool.acquire() as connection:
+            await store.note_relayed(connection, self.shard, self.epoch, places)
+        del self._unnoted[: len(places)]
+
+
+async def _send_to(producer: AIOKafkaProducer, topic: str, partition: int, records: Sequence[Outgoing]) -> None:
+    batch: BatchBuilder = producer.create_batch()
+    for key, body, sent_ms, headers in records:
+        if batch.append(key=key, value=body, timestamp=sent_ms, headers=headers) is None:
+            await _acknowledged(producer, batch, topic, partition)
+            batch = producer.create_batch()
+            batch.append(key=key, value=body, timestamp=sent_ms, headers=headers)
+    await _acknowledged(producer, batch, topic, partition)
+
+
+async def _acknowledged(producer: AIOKafkaProducer, batch: BatchBuilder, topic: str, partition: int) -> None:
+    async with asyncio.timeout(ACKNOWLEDGED_SECONDS):
+        await (await producer.send_batch(batch, topic, partition=partition))

@@ -1,0 +1,340 @@
+"""The machine's tables, as functions: the one place with SQL that writes. All of one transaction is about one shard."""
+
+import asyncio
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+import asyncpg
+
+from shared.contract.machine import TimerDue
+from shared.machine.bytes import GENESIS, JournalRow, LedgerRow, moment
+from shared.machine.deciding import Answered, Batch, Key
+from shared.machine.head import Fenced, Head, Seen
+from shared.machine.mind import Mind, Timer
+from shared.machine.rows import Live
+from shared.machine.told import SHARD
+from shared.policy.model import Policy
+
+LOCK_PATIENCE_SECONDS = 0.5
+"""After so long whoever holds a head that is taken over is ended: it is fenced already."""
+DUE_MAX = 500
+"""Most timers of one batch."""
+SESSION = {"idle_in_transaction_session_timeout": "2000", "statement_timeout": "30000", "timezone": "UTC"}
+"""Milliseconds. A session that falls silent in a transaction is ended by the server, so that it keeps no head locked."""
+
+Connection = asyncpg.Connection | asyncpg.pool.PoolConnectionProxy
+
+HEAD_COLUMNS = (
+    "shard, epoch, entry, journal_hash, position, hash, now, policy, rules, offsets, incarnations, seen, attempts, trying, sealed_at"
+)
+JOURNAL_COLUMNS = (
+    "shard", "entry", "topic", "partition", "offset", "until", "message_id", "type", "kind", "stream", "key", "headers", "body", "sent_ms",
+    "now", "policy", "rules", "outcome", "reason", "refers", "first_position", "events", "received_at", "hash",
+)  # fmt: skip
+LEDGER_COLUMNS = (
+    "shard", "position", "stream", "kind", "version", "type", "body", "entry", "now", "actor", "message_id", "correlation", "target",
+    "origin_id", "cause_hash", "hash",
+)  # fmt: skip
+_LEDGER = ", ".join(LEDGER_COLUMNS)
+
+
+@dataclass(frozen=True, slots=True)
+class Due:
+    """A timer whose time has come."""
+
+    key: Key
+    timer: TimerDue
+
+
+@dataclass(slots=True)
+class TimerChanges:
+    """What a batch changes of the timers that are stored."""
+
+    set: dict[tuple[Key, str], Timer]
+    cleared: list[tuple[Key, str]]
+
+
+async def connect(dsn: str, service: str, connections: int) -> asyncpg.Pool:
+    """A service's pool. Raises OSError, asyncpg.PostgresError."""
+    settings = {**SESSION, "application_name": f"makegood {service}", "search_path": service}
+    return await asyncpg.create_pool(dsn, min_size=1, max_size=connections, server_settings=settings, command_timeout=60)
+
+
+# ---- the head --------------------------------------------------------------------------------------------------------------
+
+
+async def lock_head(connection: Connection, shard: int, epoch: int) -> tuple[Head, datetime]:
+    """The head, locked until the transaction ends, and the database's clock. Raises Fenced where it is another epoch."""
+    row = await connection.fetchrow(f"SELECT {HEAD_COLUMNS}, clock_timestamp() AS clock FROM head WHERE shard = $1 FOR UPDATE", shard)
+    assert row is not None, f"there is no shard {shard} here"
+    if row["epoch"] != epoch:
+        raise Fenced
+    return _head(row), row["clock"]
+
+
+async def read_head(connection: Connection, shard: int) -> Head:
+    """The head as it is, without a lock."""
+    return _head(await connection.fetchrow(f"SELECT {HEAD_COLUMNS} FROM head WHERE shard = $1", shard))
+
+
+async def take_over(pool: asyncpg.Pool, shard: int) -> Head:
+    """Raises the epoch: whoever had the shard before can't write any more. Makes room for what will be written.
+
+    A holder that does not let go of the head in half a second is frozen, or is about to find itself fenced: its session is ended.
+    """
+    async with pool.acquire() as connection:
+        async with connection.transaction():
+            taking = asyncio.ensure_future(
+                connection.fetchrow(
+                    f"UPDATE head SET epoch = epoch + 1, attempts = attempts + 1 WHERE shard = $1 RETURNING {HEAD_COLUMNS}", shard
+                )
+            )
+            try:
+                done, _ = await asyncio.wait({taking}, timeout=LOCK_PATIENCE_SECONDS)
+                if not done:
+                    await _end_holders(pool, connection.get_server_pid())
+                head = _head(await taking)
+            finally:
+                taking.cancel()
+        await make_room(connection, head)
+        return head
+
+
+async def _end_holders(pool: asyncpg.Pool, waiting: int) -> None:
+    async with pool.acquire() as connection:
+        await connection.execute("SELECT pg_terminate_backend(pid) FROM unnest(pg_blocking_pids($1)) AS pid", waiting)
+
+
+async def make_room(connection: Connection, head: Head) -> None:
+    """Makes sure that the next rows have a table to go to."""
+    await connection.execute("SELECT make_room($1, $2, $3, clock_timestamp())", head.shard, head.entry, head.position)
+
+
+async def mark_attempt(connection: Connection, shard: int, epoch: int, place: str) -> None:
+    """Says, before a record is tried, that it is: should this process die of it, the next one knows."""
+    await connection.execute("UPDATE head SET trying = $3 WHERE shard = $1 AND epoch = $2", shard, epoch, place)
+
+
+async def let_go(connection: Connection, shard: int, epoch: int) -> None:
+    """The shard is given up in good order: no attempt has failed."""
+    await connection.execute("UPDATE head SET attempts = 0 WHERE shard = $1 AND epoch = $2", shard, epoch)
+
+
+def _head(row: Any) -> Head:
+    seen = {name: Seen(position, bytes.fromhex(digest)) for name, (position, digest) in json.loads(row["seen"]).items()}
+    return Head(
+        row["shard"], row["epoch"], row["entry"], row["journal_hash"], row["position"], row["hash"], row["now"], row["policy"],
+        row["rules"], json.loads(row["offsets"]), json.loads(row["incarnations"]), seen, row["attempts"], row["trying"],
+        row["sealed_at"],
+    )  # fmt: skip
+
+
+# ---- what a batch needs to know --------------------------------------------------------------------------------------------
+
+
+async def read_messages(connection: Connection, shard: int, ids: Sequence[str]) -> dict[str, Answered]:
+    """Which of these messages were answered before, and how."""
+    rows = await connection.fetch(
+        "SELECT message_id, body, entry, first_position, events FROM messages WHERE shard = $1 AND message_id = ANY($2)", shard, ids
+    )
+    return {row["message_id"]: Answered(row["body"], row["entry"], row["first_position"], row["events"]) for row in rows}
+
+
+async def read_streams(connection: Connection, mind: Mind, shard: int, keys: Sequence[Key]) -> dict[Key, Live]:
+    """Those of these streams that there are."""
+    kinds, streams = [kind for kind, _ in keys], [stream for _, stream in keys]
+    rows = await connection.fetch(
+        "SELECT kind, stream, version, parked, waiting, body FROM state"
+        " WHERE shard = $1 AND (kind, stream) IN (SELECT * FROM unnest($2::text[], $3::uuid[]))",
+        shard, kinds, streams,
+    )  # fmt: skip
+    return {(row["kind"], row["stream"]): live_of(mind, row) for row in rows}
+
+
+def live_of(mind: Mind, row: Any) -> Live:
+    """A row of `state` as the stream it keeps."""
+    kind, body = row["kind"], row["body"]
+    state = None if kind == SHARD else mind.streams[kind].state_type.validate_json(body)
+    return Live(kind, row["stream"], state, row["version"], row["parked"], row["waiting"])
+
+
+def state_bytes(mind: Mind, live: Live) -> bytes:
+    """A stream's state as it is stored."""
+    return b"" if live.kind == SHARD else mind.streams[live.kind].state_type.dump_json(live.state)
+
+
+async def read_due(connection: Connection, shard: int, now: datetime) -> list[Due]:
+    """The timers whose time has come, the first due first."""
+    rows = await connection.fetch(
+        "SELECT kind, stream, timer, due_at, generation FROM timers"
+        " WHERE shard = $1 AND due_at <= $2 ORDER BY due_at, stream, timer LIMIT $3",
+        shard, now, DUE_MAX,
+    )  # fmt: skip
+    return [
+        Due((row["kind"], row["stream"]), TimerDue(timer=row["timer"], due_at=row["due_at"], generation=row["generation"])) for row in rows
+    ]
+
+
+async def read_next_due(connection: Connection, shard: int) -> datetime | None:
+    """When the next timer is due."""
+    found: datetime | None = await connection.fetchval("SELECT min(due_at) FROM timers WHERE shard = $1", shard)
+    return found
+
+
+async def read_policies(connection: Connection) -> dict[str, Policy]:
+    """All policies that were ever in force, by digest."""
+    rows = await connection.fetch("SELECT digest, body FROM policy_versions")
+    return {row["digest"]: Policy.model_validate_json(row["body"]) for row in rows}
+
+
+# ---- what a batch writes ---------------------------------------------------------------------------------------------------
+
+
+async def write(connection: Connection, batch: Batch, timers: TimerChanges) -> None:
+    """All of a batch, in the transaction that holds the head's lock."""
+    head, rows = batch.head, batch.rows
+    if rows.journal:
+        await connection.copy_records_to_table("journal", records=map(_journal_record, rows.journal), columns=JOURNAL_COLUMNS)
+    if rows.ledger:
+        await connection.copy_records_to_table("ledger", records=map(_ledger_record, rows.ledger), columns=LEDGER_COLUMNS)
+    if batch.met:
+        met = [(head.shard, name, one.body, one.entry, one.first_position, one.events, head.now) for name, one in batch.met.items()]
+        await connection.copy_records_to_table("messages", records=met)
+    if batch.adopted:
+        await connection.execute(
+            "INSERT INTO policy_versions (digest, body) SELECT * FROM unnest($1::text[], $2::bytea[]) ON CONFLICT DO NOTHING",
+            list(batch.adopted), list(batch.adopted.values()),
+        )  # fmt: skip
+    if batch.touched:
+        await _write_states(connection, head.shard, batch.mind, batch.touched.values())
+    await _write_timers(connection, head.shard, timers)
+    seen = {name: (one.position, one.hash.hex()) for name, one in head.seen.items()}
+    await connection.execute(
+        "UPDATE head SET entry = $2, journal_hash = $3, position = $4, hash = $5, now = $6, policy = $7, rules = $8, offsets = $9,"
+        " incarnations = $10, seen = $11, attempts = 0, trying = '', sealed_at = $12 WHERE shard = $1",
+        head.shard, head.entry, head.journal_hash, head.position, head.hash, head.now, head.policy, head.rules, _json(head.offsets),
+        _json(head.incarnations), _json(seen), head.sealed_at,
+    )  # fmt: skip
+
+
+async def _write_states(connection: Connection, shard: int, mind: Mind, lives: Iterable[Live]) -> None:
+    kinds, streams, versions, parked, waiting, bodies = zip(
+        *((live.kind, live.stream, live.version, live.parked, live.waiting, state_bytes(mind, live)) for live in lives), strict=True
+    )
+    await connection.execute(
+        "INSERT INTO state (shard, kind, stream, version, parked, waiting, body)"
+        " SELECT $1, * FROM unnest($2::text[], $3::uuid[], $4::int[], $5::bigint[], $6::int[], $7::bytea[])"
+        " ON CONFLICT (shard, kind, stream) DO UPDATE SET version = excluded.version, parked = excluded.parked,"
+        " waiting = excluded.waiting, body = excluded.body",
+        shard, kinds, streams, versions, parked, waiting, bodies,
+    )  # fmt: skip
+
+
+async def _write_timers(connection: Connection, shard: int, changes: TimerChanges) -> None:
+    if changes.cleared:
+        kinds, streams, names = zip(*((kind, stream, name) for (kind, stream), name in changes.cleared), strict=True)
+        await connection.execute(
+            "DELETE FROM timers WHERE shard = $1 AND (kind, stream, timer) IN (SELECT * FROM unnest($2::text[], $3::uuid[], $4::text[]))",
+            shard, kinds, streams, names,
+        )  # fmt: skip
+    if changes.set:
+        kinds, streams, names, due, generations = zip(
+            *((kind, stream, name, timer.due_at, timer.generation) for ((kind, stream), name), timer in changes.set.items()), strict=True
+        )
+        await connection.execute(
+            "INSERT INTO timers (shard, kind, stream, timer, due_at, generation)"
+            " SELECT $1, * FROM unnest($2::text[], $3::uuid[], $4::text[], $5::timestamptz[], $6::int[])"
+            " ON CONFLICT (shard, kind, stream, timer) DO UPDATE SET due_at = excluded.due_at, generation = excluded.generation",
+            shard, kinds, streams, names, due, generations,
+        )  # fmt: skip
+
+
+def _journal_record(row: JournalRow) -> tuple[Any, ...]:
+    return (
+        row.shard, row.entry, row.topic, row.partition, row.offset, row.until, row.message_id, row.type, row.kind, row.stream, row.key,
+        row.headers, row.body, row.sent_ms, row.now, row.policy, row.rules, row.outcome, row.reason, row.refers, row.first_position,
+        row.events, row.received_at, row.hash,
+    )  # fmt: skip
+
+
+def _ledger_record(row: LedgerRow) -> tuple[Any, ...]:
+    return (
+        row.shard, row.position, row.stream, row.kind, row.version, row.type, row.body, row.entry, row.now, row.actor, row.message_id,
+        row.correlation, row.target, row.origin_id, row.cause_hash, row.hash,
+    )  # fmt: skip
+
+
+def _json(value: Mapping[str, Any]) -> str:
+    return json.dumps(value, separators=(",", ":"), sort_keys=True)
+
+
+# ---- reading the ledger and the journal ------------------------------------------------------------------------------------
+
+
+async def read_ledger(connection: Connection, shard: int, after: int, limit: int) -> list[LedgerRow]:
+    """The ledger's rows after a position, in order, each with the hash before it."""
+    rows = await connection.fetch(
+        f"SELECT {_LEDGER} FROM ledger WHERE shard = $1 AND position >= $2 ORDER BY position LIMIT $3", shard, after, limit + 1
+    )
+    found = [ledger_row(row) for row in rows]
+    previous = GENESIS
+    if after > 0 and found:
+        previous = found.pop(0).hash
+    for one in found[:limit]:
+        one.previous, previous = previous, one.hash
+    return found[:limit]
+
+
+async def read_journal(connection: Connection, shard: int, after: int, limit: int) -> list[JournalRow]:
+    """The journal's rows after an entry, in order."""
+    columns = ", ".join(f'"{column}"' for column in JOURNAL_COLUMNS)
+    rows = await connection.fetch(
+        f"SELECT {columns} FROM journal WHERE shard = $1 AND entry > $2 ORDER BY entry LIMIT $3", shard, after, limit
+    )
+    return [journal_row(row) for row in rows]
+
+
+def ledger_row(row: Any) -> LedgerRow:
+    """A row of the table as the fact it is."""
+    return LedgerRow(
+        row["shard"], row["position"], row["stream"], row["kind"], row["version"], row["type"], row["body"], row["entry"], row["now"],
+        moment(row["now"]), row["actor"], row["message_id"], row["correlation"], row["target"], row["origin_id"], row["cause_hash"],
+        row["hash"],
+    )  # fmt: skip
+
+
+def journal_row(row: Any) -> JournalRow:
+    """A row of the table as the input it is."""
+    return JournalRow(
+        row["shard"], row["entry"], row["topic"], row["partition"], row["offset"], row["until"], row["message_id"], row["type"],
+        row["kind"], row["stream"], row["key"], row["headers"], row["body"], row["sent_ms"], row["now"], moment(row["now"]), row["policy"],
+        row["rules"], row["outcome"], row["reason"], row["refers"], row["first_position"], row["events"], row["received_at"], row["hash"],
+    )  # fmt: skip
+
+
+# ---- the relay's place -----------------------------------------------------------------------------------------------------
+
+
+async def read_relayed(connection: Connection, shard: int) -> int:
+    """Up to which position every row was acknowledged."""
+    return int(await connection.fetchval("SELECT coalesce(max(position), 0) FROM relayed WHERE shard = $1", shard))
+
+
+async def note_relayed(connection: Connection, shard: int, epoch: int, places: Sequence[tuple[int, datetime]]) -> None:
+    """Notes how far the relay got and when, unless somebody else has the shard by now."""
+    positions, times = [position for position, _ in places], [at for _, at in places]
+    await connection.execute(
+        "INSERT INTO relayed (shard, position, at) SELECT $1, * FROM unnest($3::bigint[], $4::timestamptz[])"
+        " WHERE EXISTS (SELECT FROM head WHERE shard = $1 AND epoch = $2) ON CONFLICT DO NOTHING",
+        shard, epoch, positions, times,
+    )  # fmt: skip
+
+
+async def installation(connection: Connection) -> tuple[str, str, int]:
+    """The installation's generation, tenant and number of shards."""
+    row = await connection.fetchrow("SELECT generation, tenant, shards FROM public.installation")
+    assert row is not None, "a service runs on an installation"
+    return row["generation"], row["tenant"], row["shards"]

@@ -1,0 +1,88 @@
+"""What a process tells of itself: its log, and /healthz, /readyz and /metrics on a loopback port."""
+
+import contextlib
+import json
+import logging
+import sys
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any
+
+import structlog
+import uvicorn
+from prometheus_client import CollectorRegistry
+from prometheus_client.exposition import CONTENT_TYPE_LATEST, generate_latest
+from starlette.applications import Starlette
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import Route
+from starlette.types import ASGIApp
+
+STOP_SECONDS = 5
+
+Ready = Callable[[], tuple[bool, Mapping[str, Any]]]
+"""Whether the process does its work, and what is known of that."""
+
+
+def log_to_stderr(level: str, service: str) -> None:
+    """One line of JSON an event, with the time (UTC) and the service; what libraries log goes the same way."""
+    shared: list[structlog.typing.Processor] = [
+        structlog.contextvars.merge_contextvars,
+        structlog.stdlib.add_log_level,
+        structlog.processors.TimeStamper(fmt="iso", utc=True),
+        structlog.processors.format_exc_info,
+    ]
+    structlog.configure(
+        processors=[*shared, structlog.stdlib.ProcessorFormatter.wrap_for_formatter],
+        logger_factory=structlog.stdlib.LoggerFactory(),
+        wrapper_class=structlog.make_filtering_bound_logger(logging.getLevelNamesMapping()[level.upper()]),
+        cache_logger_on_first_use=True,
+    )
+    handler = logging.StreamHandler(sys.stderr)
+    handler.setFormatter(
+        structlog.stdlib.ProcessorFormatter(
+            foreign_pre_chain=[*shared, structlog.stdlib.ExtraAdder()],
+            processors=[structlog.stdlib.ProcessorFormatter.remove_processors_meta, structlog.processors.JSONRenderer(ensure_ascii=False)],
+        )
+    )
+    root = logging.getLogger()
+    root.handlers = [handler]
+    root.setLevel(level.upper())
+    logging.getLogger("aiokafka").setLevel(logging.WARNING)
+    structlog.contextvars.bind_contextvars(service=service)
+
+
+def health_routes(registry: CollectorRegistry, ready: Ready) -> list[Route]:
+    """/healthz: the process runs. /readyz: it does its work, or why not. /metrics: its figures, for Prometheus."""
+
+    async def healthz(_: Request) -> Response:
+        return Response("ok\n", media_type="text/plain")
+
+    async def readyz(_: Request) -> Response:
+        fine, known = ready()
+        return Response(json.dumps({"ready": fine, **known}) + "\n", 200 if fine else 503, media_type="application/json")
+
+    async def metrics(_: Request) -> Response:
+        return Response(generate_latest(registry), media_type=CONTENT_TYPE_LATEST)
+
+    return [Route("/healthz", healthz), Route("/readyz", readyz), Route("/metrics", metrics)]
+
+
+def health_app(registry: CollectorRegistry, ready: Ready) -> Starlette:
+    """An application with nothing but the health routes."""
+    return Starlette(routes=health_routes(registry, ready))
+
+
+class _Quiet(uvicorn.Server):
+    """A server that leaves signals to whoever runs it."""
+
+    @contextlib.contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        yield
+
+
+def server(app: ASGIApp, bind: str, port: int) -> uvicorn.Server:
+    """A server for this address; `serve` it as a task, and set `should_exit` to stop it."""
+    config = uvicorn.Config(
+        app, host=bind, port=port, log_config=None, access_log=False, timeout_graceful_shutdown=STOP_SECONDS, lifespan="off"
+    )
+    return _Quiet(config)
