@@ -1,5 +1,6 @@
 """The topics: made here, with one partition for each shard, and never by first use."""
 
+import asyncio
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 
@@ -25,6 +26,8 @@ TOPICS: Mapping[str, Mapping[str, str]] = {
     POLICIES: NEWEST_OF_EACH_KEY,
 }
 """All topics with their settings. The journals keep commands and submissions; events could be rebuilt from the ledgers."""
+USABLE_SECONDS = 30.0
+POLL_SECONDS = 0.02
 REPLICAS = -1
 """As many as the brokers' default says: one on the embedded broker, commonly three elsewhere."""
 
@@ -76,13 +79,24 @@ async def holding_records(kafka: str, counts: Mapping[str, int]) -> list[str]:
 
 
 async def ensure(client: AIOKafkaAdminClient, shards: int) -> list[str]:
-    """Makes the topics that are missing, and gives their names.
+    """Makes the topics that are missing, waits until they can be used, and gives their names.
 
     Raises:
         TopicsDiffer: when one that is there has another number of partitions than there are shards.
         KafkaError: when Kafka refuses to make one.
+        TimeoutError: when the new ones can't be used in time.
     """
-    there = await partitions(client)
+    missing = _missing(await partitions(client), shards)
+    if missing:
+        wanted = [NewTopic(topic, shards, REPLICAS, replica_assignments={}, topic_configs=dict(TOPICS[topic])) for topic in missing]
+        _check(await client.create_topics(wanted))
+        async with asyncio.timeout(USABLE_SECONDS):
+            while _missing(await _usable(client), shards):  # noqa: ASYNC110 - Kafka has no event to wait for
+                await asyncio.sleep(POLL_SECONDS)
+    return missing
+
+
+def _missing(there: Mapping[str, int], shards: int) -> list[str]:
     wrong = {topic: there[topic] for topic in TOPICS if topic in there and there[topic] != shards}
     if wrong:
         found = ", ".join(f"{topic} has {count}" for topic, count in sorted(wrong.items()))
@@ -90,11 +104,17 @@ async def ensure(client: AIOKafkaAdminClient, shards: int) -> list[str]:
             f"this installation has {shards} shards and each topic must have as many partitions, but {found}. The number is fixed when an "
             "installation is made: use its own Kafka, or set MAKEGOOD_SHARDS for a new one."
         )
-    missing = [topic for topic in TOPICS if topic not in there]
-    if missing:
-        wanted = [NewTopic(topic, shards, REPLICAS, replica_assignments={}, topic_configs=dict(TOPICS[topic])) for topic in missing]
-        _check(await client.create_topics(wanted))
-    return missing
+    return [topic for topic in TOPICS if topic not in there]
+
+
+async def _usable(client: AIOKafkaAdminClient) -> dict[str, int]:
+    """As `partitions`, but only topics whose partitions all have a leader."""
+    described = await client.describe_topics()
+    return {
+        topic["topic"]: len(topic["partitions"])
+        for topic in described
+        if topic["error_code"] == 0 and all(partition["error_code"] == 0 for partition in topic["partitions"])
+    }
 
 
 def _check(answer: object) -> None:

@@ -71,7 +71,6 @@ def free_port(taken: frozenset[int] = frozenset()) -> int:
 
 def _read(file: Path) -> dict[str, int]:
     try:
-        kept = json.loads(file.read_text())
-    except (OSError, ValueError):
+        return {str(name): int(port) for name, port in json.loads(file.read_text()).items()}
+    except (OSError, ValueError, TypeError, AttributeError):  # not there, or not what was written: ports are chosen anew
         return {}
-    return {str(name): int(port) for name, port in kept.items()} if isinstance(kept, dict) else {}

@@ -1,0 +1,10 @@
+import pytest
+
+
+@pytest.fixture(scope="session")
+def servers():
+    """Kafka and PostgreSQL, real ones, for the whole session; nothing is installed in them (tests/servers.py)."""
+    from tests.servers import started  # noqa: PLC0415 - most tests need none of it
+
+    with started() as found:
+        yield found
