@@ -7,7 +7,7 @@ storage format.
 from typing import Annotated, ClassVar, Literal, TypeAlias, get_args
 from uuid import UUID
 
-from pydantic import Field
+from pydantic import Field, StringConstraints
 
 from shared.contract.conversation import (
     ClearedFields,
@@ -27,6 +27,7 @@ from shared.contract.conversation import (
     ReplyFields,
     ReplyIds,
 )
+from shared.contract.rootcause import OptionalText
 from shared.contract.said import Command, Event, by_type
 from shared.contract.values import (
     LIST_MAX,
@@ -64,6 +65,8 @@ class OfferTerms(Value):
 
 Reasons = Annotated[tuple[LongText, ...], Field(max_length=LIST_MAX)]
 Remedies = Annotated[tuple[Remedy, ...], Field(max_length=LIST_MAX)]
+Asker = Annotated[str, StringConstraints(min_length=1, max_length=500)]
+"""Who asked, as the message names them."""
 
 # ---- asked -----------------------------------------------------------------------------------------------------------------
 
@@ -137,7 +140,7 @@ class MakeDecision(Command):
     reasons: Reasons = ()
     remedies: Remedies = ()
     counter_offer: OfferTerms | None = None
-    no_alternative: LongText | None = None
+    no_alternative: OptionalText = None
     """Why a decline has no counter-offer (invariant 4)."""
 
 
@@ -371,9 +374,9 @@ class DecisionMade(Event):
     reasons: Reasons
     remedies: Remedies = ()
     offer_id: UUID | None = None
-    """The counter-offer that a decline carries."""
+    """The counter-offer that goes with it."""
     no_alternative: LongText | None = None
-    decided_by: Reference
+    decided_by: Asker
 
 
 class CounterOfferMade(Event):
@@ -428,6 +431,8 @@ class Delivered(Event):
     type: ClassVar[str] = "resolution.Delivered.v1"
 
     generation: Generation
+    delivery_id: UUID
+    """What the promises that are kept by it name."""
     owner: Reference
     what: LongText
     how: ShortText
