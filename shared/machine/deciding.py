@@ -113,7 +113,7 @@ class Batch:
             if told.hop.position <= self._seen(told).position:
                 self.rows.ignore(told)
                 return
-            self.head.seen[_source(told)] = Seen(told.hop.position, b"")
+            self.saw(told)
         if told.fault:
             self.park(told, "undecodable", told.fault)
         elif self._is_elsewhere(told):
@@ -124,6 +124,13 @@ class Batch:
             self._seal(told)
         elif not told.once or not self._answered(told):
             self._decide(told)
+
+    def saw(self, told: Told) -> None:
+        """A ledger row of another shard or service was taken in: up to here they are known."""
+        if told.source is not None:
+            self.head.seen[_source(told)] = Seen(told.source.position, told.source.hash)
+        elif told.hop is not None:
+            self.head.seen[_source(told)] = Seen(told.hop.position, b"")
 
     def wants(self, due: TimerDue, key: Key) -> bool:
         """Whether a stream still wants this timer."""
@@ -141,9 +148,9 @@ class Batch:
             raise Stopped("gap", _GAP.format(told=told, row=row, seen=seen))
         if row.previous != seen.hash or row.chain(row.previous) != row.hash:
             raise Stopped("chain", _CHAIN.format(told=told, row=row))
-        self.head.seen[_source(told)] = Seen(row.position, row.hash)
+        self.saw(told)
         if newest(row.type) not in self.mind.hears:
-            self.rows.ignore(told)
+            self.rows.ignore(told, new=True)
             return
         try:
             event = read_event(row.type, row.body, self.mind.hears)
@@ -153,7 +160,7 @@ class Batch:
             self.park(told, "mind_failed", _place_of(error))
             return
         if told.command is None:
-            self.rows.ignore(told)
+            self.rows.ignore(told, new=True)
         else:
             self._decide(told)
 

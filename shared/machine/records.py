@@ -110,3 +110,12 @@ def service_and_shard(ident: str) -> tuple[str, int] | None:
             return service, int(shard)
         case _:
             return None
+
+
+def event_place(ident: str) -> tuple[str, int] | None:
+    """The service and position of an event id (`g1/intake/3/1024`); None where it is no such id."""
+    match ident.split("/"):
+        case [_, service, shard, position] if shard.isdigit() and position.isdigit():
+            return service, int(position)
+        case _:
+            return None

@@ -92,14 +92,23 @@ class Rows:
             self.ledger.append(written)
         return row
 
-    def ignore(self, told: Told) -> None:
-        """Notes a record that is no concern of ours. A run of them takes one row together, which names the last one by its id and hash."""
+    def ignore(self, told: Told, *, new: bool = False) -> None:
+        """Notes a record that is no concern of ours. A run of them takes one row together.
+
+        Of another service's events the row names the last one that was `new`, by its id and hash: how far they were seen.
+        """
         run = self._runs.get(told.topic)
         if run is None:
             run = self._runs[told.topic] = self._row(told, Outcome.IGNORED)
-            run.type, run.kind, run.stream, run.key, run.headers = "", "", None, None, b""
-        run.until, run.message_id = told.offset + 1, told.message_id
-        run.body = told.source.hash if told.source else None
+            run.type, run.kind, run.stream, run.key, run.headers, run.body = "", "", None, None, b"", None
+        run.until = told.offset + 1
+        if new and told.source is not None:
+            run.message_id, run.body = told.message_id, told.source.hash
+
+    def again(self, run: JournalRow) -> None:
+        """A run that is known from the journal."""
+        run.entry = self.head.entry + 1
+        self._enter(run)
 
     def end(self) -> None:
         """No more inputs come."""
@@ -108,8 +117,7 @@ class Rows:
 
     def _end_run(self, topic: str) -> None:
         if (run := self._runs.pop(topic, None)) is not None:
-            run.entry = self.head.entry + 1
-            self._enter(run)
+            self.again(run)
 
     def _row(self, told: Told, outcome: Outcome) -> JournalRow:
         head = self.head

@@ -118,9 +118,8 @@ class Service(ConsumerRebalanceListener):  # type: ignore[misc]  # the library h
         return AIOKafkaConsumer(
             bootstrap_servers=self.settings.kafka, group_id=self.mind.service, enable_auto_commit=False, auto_offset_reset="none",
             partition_assignment_strategy=(ByShard,), session_timeout_ms=self.settings.session_timeout_ms,
-            heartbeat_interval_ms=self.settings.session_timeout_ms // 5, fetch_max_wait_ms=POLL_MS, max_partition_fetch_bytes=4 * 1024 * 1024,
-            
-            retry_backoff_ms=100, metadata_max_age_ms=60_000,
+            heartbeat_interval_ms=self.settings.session_timeout_ms // 5, fetch_max_wait_ms=POLL_MS,
+            max_partition_fetch_bytes=4 * 1024 * 1024, retry_backoff_ms=100, metadata_max_age_ms=60_000,
         )  # fmt: skip
 
     async def _started(self) -> None:

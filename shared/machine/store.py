@@ -2,7 +2,7 @@
 
 import asyncio
 import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -38,7 +38,9 @@ LEDGER_COLUMNS = (
     "shard", "position", "stream", "kind", "version", "type", "body", "entry", "now", "actor", "message_id", "correlation", "target",
     "origin_id", "cause_hash", "hash",
 )  # fmt: skip
+_JOURNAL = ", ".join(f'"{column}"' for column in JOURNAL_COLUMNS)
 _LEDGER = ", ".join(LEDGER_COLUMNS)
+STREAMED_ROWS = 2_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -288,13 +290,18 @@ async def read_ledger(connection: Connection, shard: int, after: int, limit: int
     return found[:limit]
 
 
-async def read_journal(connection: Connection, shard: int, after: int, limit: int) -> list[JournalRow]:
-    """The journal's rows after an entry, in order."""
-    columns = ", ".join(f'"{column}"' for column in JOURNAL_COLUMNS)
-    rows = await connection.fetch(
-        f"SELECT {columns} FROM journal WHERE shard = $1 AND entry > $2 ORDER BY entry LIMIT $3", shard, after, limit
-    )
-    return [journal_row(row) for row in rows]
+async def stream_ledger(connection: Connection, shard: int) -> AsyncIterator[LedgerRow]:
+    """The whole ledger of a shard, in order, a few rows at a time. In a transaction."""
+    query = f"SELECT {_LEDGER} FROM ledger WHERE shard = $1 ORDER BY position"
+    async for row in connection.cursor(query, shard, prefetch=STREAMED_ROWS):
+        yield ledger_row(row)
+
+
+async def stream_journal(connection: Connection, shard: int) -> AsyncIterator[JournalRow]:
+    """The whole journal of a shard, in order, a few rows at a time. In a transaction."""
+    query = f"SELECT {_JOURNAL} FROM journal WHERE shard = $1 ORDER BY entry"
+    async for row in connection.cursor(query, shard, prefetch=STREAMED_ROWS):
+        yield journal_row(row)
 
 
 def ledger_row(row: Any) -> LedgerRow:

@@ -1,0 +1,160 @@
+"""Proves that a shard's ledger is whole and unchanged, and that what is kept beside it follows from it.
+
+Read in one snapshot, so it may run while the service does: positions and versions without gaps, both chains, each row's cause, the state
+as the fold of the events, byte for byte, the timers that the states want, and the head.
+"""
+
+from dataclasses import dataclass
+from typing import Any
+from uuid import UUID
+
+import asyncpg
+
+from shared.contract.envelope import is_requested
+from shared.contract.machine import MACHINE_EVENTS, InputParked, InputWaiting
+from shared.contract.upcasts import read_event
+from shared.machine import store
+from shared.machine.bytes import GENESIS, JournalRow, LedgerRow
+from shared.machine.deciding import Key
+from shared.machine.fault import Fault, ProofFailed
+from shared.machine.mind import Mind, Timer
+from shared.machine.rows import Live
+from shared.machine.told import SHARD
+
+STOPS = frozenset({"mind_failed", "process_died"})
+"""The causes of parking for which a stream waits."""
+
+
+@dataclass(frozen=True, slots=True)
+class Proven:
+    """What was looked at, and where the shard stood."""
+
+    service: str
+    shard: int
+    entries: int
+    events: int
+    streams: int
+    hash: str
+
+
+async def verify_shard(connection: asyncpg.Connection, mind: Mind, shard: int) -> Proven:
+    """Proves one shard. `connection` is outside a transaction, its search path the service's schema.
+
+    Raises:
+        ProofFailed: at the first thing that is not as it must be.
+    """
+    async with connection.transaction(isolation="repeatable_read", readonly=True):
+        proof = _Proof(mind, shard)
+        head = await store.read_head(connection, shard)
+        causes = aiter(store.stream_journal(connection, shard))
+        cause: JournalRow | None = None
+        async for row in store.stream_ledger(connection, shard):
+            while cause is None or cause.entry < row.entry:
+                cause = await anext(causes, None)
+                if cause is None:
+                    raise proof.failed("its cause is not in the journal", position=row.position)
+                proof.journal(cause)
+            proof.ledger(row, cause)
+        async for later in causes:
+            proof.journal(later)
+        proof.head(head.position, head.hash, head.entry, head.journal_hash)
+        await _states(connection, proof)
+        await _timers(connection, proof)
+    return Proven(mind.service, shard, proof.entry, proof.position, len(proof.streams), proof.hash.hex())
+
+
+async def _states(connection: asyncpg.Connection, proof: "_Proof") -> None:
+    found = 0
+    query = "SELECT kind, stream, version, parked, waiting, body FROM state WHERE shard = $1"
+    async for row in connection.cursor(query, proof.shard, prefetch=store.STREAMED_ROWS):
+        proof.state(row)
+        found += 1
+    if found != len(proof.streams):
+        raise proof.failed(f"{len(proof.streams)} streams have events, but {found} have a state")
+
+
+async def _timers(connection: asyncpg.Connection, proof: "_Proof") -> None:
+    query = "SELECT kind, stream, timer, due_at, generation FROM timers WHERE shard = $1"
+    stored: dict[tuple[Key, str], Timer] = {}
+    async for row in connection.cursor(query, proof.shard, prefetch=store.STREAMED_ROWS):
+        stored[(row["kind"], row["stream"]), row["timer"]] = Timer(row["due_at"], row["generation"])
+    proof.timers(stored)
+
+
+class _Proof:
+    """How far a shard has been proven."""
+
+    def __init__(self, mind: Mind, shard: int) -> None:
+        self.mind, self.shard = mind, shard
+        self.position, self.hash = 0, GENESIS
+        self.entry, self.journal_hash = 0, GENESIS
+        self.streams: dict[Key, Live] = {}
+
+    def failed(self, what: str, *, position: int | None = None, entry: int | None = None) -> ProofFailed:
+        return ProofFailed(Fault(self.mind.service, self.shard, what, position, entry))
+
+    def journal(self, row: JournalRow) -> None:
+        if row.entry != self.entry + 1:
+            raise self.failed(f"entries {self.entry + 1} to {row.entry - 1} are missing", entry=row.entry)
+        if row.chain(self.journal_hash) != row.hash:
+            raise self.failed("its hash does not follow from its content and the entry before it: it was changed", entry=row.entry)
+        if row.events and row.first_position <= self.position:
+            raise self.failed("its events begin at a position that another entry's have", entry=row.entry)
+        self.entry, self.journal_hash = row.entry, row.hash
+
+    def ledger(self, row: LedgerRow, cause: JournalRow) -> None:
+        if row.position != self.position + 1:
+            raise self.failed(f"positions {self.position + 1} to {row.position - 1} are missing", position=row.position)
+        if row.chain(self.hash) != row.hash:
+            raise self.failed("its hash does not follow from its content and the row before it: it was changed", position=row.position)
+        if row.cause_hash != cause.hash or not cause.first_position <= row.position < cause.first_position + cause.events:
+            raise self.failed("it is not what its journal entry led to", position=row.position, entry=cause.entry)
+        self.position, self.hash = row.position, row.hash
+        try:
+            self._fold(row)
+        except (KeyError, ValueError) as error:
+            raise self.failed(f"{row.type} can't be read ({type(error).__name__})", position=row.position) from error
+
+    def _fold(self, row: LedgerRow) -> None:
+        live = self._live(row.kind, row.stream)
+        if row.version != live.version + 1:
+            raise self.failed(f"version {row.version} of {row.kind} {row.stream} follows {live.version}", position=row.position)
+        live.version = row.version
+        if row.type in MACHINE_EVENTS:
+            event = read_event(row.type, row.body, MACHINE_EVENTS)
+            if isinstance(event, InputParked) and event.cause in STOPS and row.kind != SHARD and not live.parked:
+                live.parked = event.entry
+            elif isinstance(event, InputWaiting):
+                live.waiting += 1
+        elif not is_requested(row.type):
+            live.state = self.mind.streams[row.kind].evolve(live.state, read_event(row.type, row.body, self.mind.events))
+
+    def _live(self, kind: str, stream: UUID) -> Live:
+        if (kind, stream) not in self.streams:
+            self.streams[kind, stream] = Live(kind, stream, None if kind == SHARD else self.mind.streams[kind].initial)
+        return self.streams[kind, stream]
+
+    def head(self, position: int, digest: bytes, entry: int, journal_hash: bytes) -> None:
+        if (position, digest) != (self.position, self.hash):
+            raise self.failed(f"the head says that the ledger ends at {position}, but it ends at {self.position}", position=self.position)
+        if (entry, journal_hash) != (self.entry, self.journal_hash):
+            raise self.failed(f"the head says that the journal ends at {entry}, but it ends at {self.entry}", entry=self.entry)
+
+    def state(self, row: Any) -> None:
+        live = self.streams.get((row["kind"], row["stream"]))
+        where = f"the state of {row['kind']} {row['stream']}"
+        if live is None:
+            raise self.failed(f"{where} is there, but no event of it")
+        if (row["version"], row["parked"], row["waiting"]) != (live.version, live.parked, live.waiting):
+            raise self.failed(f"{where} is of version {row['version']}; its events lead to {live.version}")
+        if row["body"] != store.state_bytes(self.mind, live):
+            raise self.failed(f"{where} is not the fold of its events")
+
+    def timers(self, stored: dict[tuple[Key, str], Timer]) -> None:
+        for key, live in self.streams.items():
+            wanted = {} if live.parked or live.kind == SHARD else self.mind.streams[live.kind].timers(live.state)
+            for name, timer in wanted.items():
+                if stored.pop((key, name), None) != timer:
+                    raise self.failed(f"the timer {name} of {live.kind} {live.stream} is not set as its state wants it")
+        for (kind, stream), name in stored:
+            raise self.failed(f"the timer {name} of {kind} {stream} is set, but its state does not want it")

@@ -1,0 +1,104 @@
+"""The journal, decided again: the same code, the same inputs, the same times, and so the same ledger, byte for byte.
+
+What the live service could not decide (parked) is taken from the journal: no mind is asked. Nothing here can act on the world: no relay,
+no effect and no clock is given to it.
+"""
+
+from dataclasses import dataclass, replace
+
+import asyncpg
+
+from shared.machine import store
+from shared.machine.bytes import JournalRow, LedgerRow
+from shared.machine.deciding import Batch, Known
+from shared.machine.fault import Fault, ProofFailed
+from shared.machine.head import LONG_AGO, Head, Outcome, Seen
+from shared.machine.mind import Mind
+from shared.machine.records import event_place
+from shared.machine.told import Reader
+
+
+@dataclass(slots=True)
+class Replayed:
+    """What was decided again."""
+
+    service: str
+    shard: int
+    entries: int = 0
+    events: int = 0
+    taken_from_journal: int = 0
+    """Parked inputs: their outcome is a fact, not a decision."""
+
+
+async def check_shard(connection: asyncpg.Connection, mind: Mind, reader: Reader, shard: int) -> Replayed:
+    """Replays one shard's journal and compares every row it leads to. `connection` is outside a transaction.
+
+    Raises:
+        ProofFailed: at the first row that comes out otherwise.
+    """
+    done = Replayed(mind.service, shard)
+    async with connection.transaction(isolation="repeatable_read", readonly=True):
+        policies = await store.read_policies(connection)
+        replay = Replay(mind, reader, shard, Known(policies))
+        stored = aiter(store.stream_ledger(connection, shard))
+        async for row in store.stream_journal(connection, shard):
+            if row.rules != mind.rules:
+                what = f"rules changed: decided by rules {row.rules}, now {mind.rules}"
+                raise ProofFailed(Fault(mind.service, shard, what, entry=row.entry))
+            again, facts = replay.decide(row)
+            if again.hash != row.hash:
+                what = f"replayed as {again.outcome}, journalled as {row.outcome}" if again.outcome != row.outcome else "replays otherwise"
+                raise ProofFailed(Fault(mind.service, shard, what, entry=row.entry))
+            for fact in facts:
+                _compare(mind.service, fact, await anext(stored, None))
+            done.entries += 1
+            done.events += len(facts)
+            done.taken_from_journal += row.outcome == Outcome.PARKED
+        async for left in stored:
+            raise ProofFailed(Fault(mind.service, shard, "no journal entry leads to it", position=left.position))
+    return done
+
+
+def _compare(service: str, fact: LedgerRow, stored: LedgerRow | None) -> None:
+    if stored is None:
+        raise ProofFailed(Fault(service, fact.shard, "the replay leads to it, but the ledger does not have it", position=fact.position))
+    if stored.canonical() != fact.canonical() or stored.hash != fact.hash:
+        what = f"the replay says {fact.type}" if fact.type != stored.type else "the replay says it otherwise"
+        raise ProofFailed(Fault(service, fact.shard, f"{stored.type} stands there; {what}", position=stored.position))
+
+
+class Replay:
+    """One shard's journal, decided again row by row."""
+
+    def __init__(self, mind: Mind, reader: Reader, shard: int, known: Known) -> None:
+        """`known.policies`: all that were ever in force; nothing else is known beforehand."""
+        self._reader = reader
+        self.batch = Batch(mind, reader, Head(shard), LONG_AGO, known)
+
+    def decide(self, row: JournalRow) -> tuple[JournalRow, list[LedgerRow]]:
+        """What a journal row leads to: itself, made again, and its ledger rows."""
+        batch, rows = self.batch, self.batch.rows
+        rows.at(row.now)
+        batch.head.rules = row.rules
+        if row.outcome == Outcome.IGNORED:
+            self._ignored(row)
+        else:
+            told = self._reader.journalled(row)
+            if row.outcome == Outcome.PARKED:
+                cause, _, reason = row.reason.partition(": ")
+                batch.saw(told)
+                batch.park(told, cause, reason)
+            else:
+                batch.take(told)
+                rows.end()
+        (again,), facts = rows.journal, list(rows.ledger)
+        rows.journal.clear()
+        rows.ledger.clear()
+        return again, facts
+
+    def _ignored(self, row: JournalRow) -> None:
+        """A run of records that were no concern of ours: all that it leaves is how far they were seen."""
+        batch = self.batch
+        if (place := event_place(row.message_id)) and row.body is not None:
+            batch.head.seen[f"{place[0]}/{row.partition}"] = Seen(place[1], row.body)
+        batch.rows.again(replace(row))
