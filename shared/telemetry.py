@@ -1,10 +1,12 @@
 """What a process tells of itself: its log, and /healthz, /readyz and /metrics on a loopback port."""
 
+import asyncio
 import contextlib
 import json
 import logging
+import signal
 import sys
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Coroutine, Iterator, Mapping
 from typing import Any
 
 import structlog
@@ -18,6 +20,8 @@ from starlette.routing import Route
 from starlette.types import ASGIApp
 
 STOP_SECONDS = 5
+FAILED = 75
+"""The exit code where the work could not go on."""
 
 Ready = Callable[[], tuple[bool, Mapping[str, Any]]]
 """Whether the process does its work, and what is known of that."""
@@ -47,7 +51,8 @@ def log_to_stderr(level: str, service: str) -> None:
     root = logging.getLogger()
     root.handlers = [handler]
     root.setLevel(level.upper())
-    logging.getLogger("aiokafka").setLevel(logging.WARNING)
+    for chatty in ("aiokafka", "uvicorn"):
+        logging.getLogger(chatty).setLevel(logging.WARNING)
     structlog.contextvars.bind_contextvars(service=service)
 
 
@@ -80,9 +85,30 @@ class _Quiet(uvicorn.Server):
         yield
 
 
-def server(app: ASGIApp, bind: str, port: int) -> uvicorn.Server:
-    """A server for this address; `serve` it as a task, and set `should_exit` to stop it."""
-    config = uvicorn.Config(
-        app, host=bind, port=port, log_config=None, access_log=False, timeout_graceful_shutdown=STOP_SECONDS, lifespan="off"
+async def serve(work: Coroutine[Any, Any, None], app: ASGIApp, bind: str, port: int) -> int:
+    """Works and answers until told to stop by SIGTERM or SIGINT, or until the work ends: 0, or 75 where that raised.
+
+    Args:
+        work: What the process is for. It is cancelled when the process is told to stop.
+        app: What is answered on the port.
+        bind: The address to listen on.
+        port: The port; 0 to listen on none.
+    """
+    ended = asyncio.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        asyncio.get_running_loop().add_signal_handler(number, ended.set)
+    quiet = _Quiet(
+        uvicorn.Config(app, host=bind, port=port, log_config=None, access_log=False, timeout_graceful_shutdown=STOP_SECONDS, lifespan="off")
     )
-    return _Quiet(config)
+    answering = [asyncio.create_task(quiet.serve())] if port else []
+    working, waiting = asyncio.create_task(work), asyncio.create_task(ended.wait())
+    await asyncio.wait({working, waiting}, return_when=asyncio.FIRST_COMPLETED)
+    failed = working.done() and working.exception()
+    working.cancel()
+    waiting.cancel()
+    quiet.should_exit = True
+    await asyncio.gather(working, waiting, *answering, return_exceptions=True)
+    if failed:
+        logging.getLogger(__name__).error("the process ends", exc_info=failed)
+        return FAILED
+    return 0

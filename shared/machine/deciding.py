@@ -32,7 +32,8 @@ from shared.contract.refusals import Refusal, Rule
 from shared.contract.said import Command
 from shared.contract.upcasts import newest, read_event
 from shared.machine.bytes import JournalRow, LedgerRow, digest_of
-from shared.machine.head import Head, Outcome, Seen, Stopped
+from shared.machine.chain import taken_in
+from shared.machine.head import Head, Outcome, Seen
 from shared.machine.mind import Context, Fact, Mind, Timer
 from shared.machine.rows import Live, Rows, Said, said
 from shared.machine.told import MACHINE, SHARD, Reader, Told
@@ -140,14 +141,9 @@ class Batch:
 
     def _fact(self, told: Told, row: LedgerRow) -> None:
         """Another service's event: the next one of its ledger, unchanged, or nothing at all."""
-        seen = self._seen(told)
-        if row.position <= seen.position:
+        if taken_in(row, self._seen(told), told.service, f"{told.topic}/{told.partition}/{told.offset}") is None:
             self.rows.ignore(told)
             return
-        if row.position > seen.position + 1:
-            raise Stopped("gap", _GAP.format(told=told, row=row, seen=seen))
-        if row.previous != seen.hash or row.chain(row.previous) != row.hash:
-            raise Stopped("chain", _CHAIN.format(told=told, row=row))
         self.saw(told)
         if newest(row.type) not in self.mind.hears:
             self.rows.ignore(told, new=True)
@@ -320,16 +316,6 @@ class Batch:
 
     def _seen(self, told: Told) -> Seen:
         return self.head.seen.get(_source(told), Seen())
-
-
-_GAP = (
-    "{told.topic}/{told.partition} has {told.service}'s position {row.position} at offset {told.offset}, but the last one taken in was "
-    "{seen.position}: events are missing. Rebuild the topic from the ledger."
-)
-_CHAIN = (
-    "{told.service}'s position {row.position} at {told.topic}/{told.partition}/{told.offset} does not follow from the one before it: "
-    "it was changed, or comes from another ledger. Verify the ledger, then rebuild the topic from it."
-)
 
 
 def _source(told: Told) -> str:

@@ -1,24 +1,24 @@
 """A deciding service's figures for Prometheus, and whether it is ready: read off its shards when somebody asks."""
 
-from collections.abc import Iterator, Mapping
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any
 
 from prometheus_client import CollectorRegistry, GCCollector, PlatformCollector, ProcessCollector
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
-from shared.machine.shard import Shard
+from shared.machine.group import Group
+from shared.machine.worker import Worker
 
-if TYPE_CHECKING:
-    from shared.machine.service import Service
-
-COUNTERS = (
+Rows = tuple[tuple[str, str, Callable[[Worker], float]], ...]
+"""A figure: its name, what it counts, and how it is read off a worker."""
+COUNTERS: Rows = (
     ("makegood_inputs", "Journal rows written by this process.", lambda shard: shard.watch.inputs),
     ("makegood_events", "Ledger rows written by this process.", lambda shard: shard.watch.events),
     ("makegood_batches", "Transactions committed by this process.", lambda shard: shard.watch.batches),
     ("makegood_batch_seconds", "Seconds spent in batches.", lambda shard: shard.watch.seconds),
 )
-GAUGES = (
+GAUGES: Rows = (
     ("makegood_ledger_position", "Last position of the shard's ledger.", lambda shard: shard.watch.position),
     ("makegood_relayed_position", "Last position that Kafka acknowledged.", lambda shard: shard.relayed),
     ("makegood_shard_owned", "1 where this process decides for the shard.", lambda shard: int(shard.watch.owned)),
@@ -29,8 +29,11 @@ GAUGES = (
 class Figures(Collector):
     """The figures of one process."""
 
-    def __init__(self, service: "Service") -> None:
-        self._service = service
+    def __init__(self, service: str) -> None:
+        """`service`: whose."""
+        self.service = service
+        self.group: Group | None = None
+        """The process's share of the shards, once it has joined."""
         self.registry = CollectorRegistry()
         for also in (ProcessCollector, PlatformCollector, GCCollector):
             also(registry=self.registry)
@@ -38,22 +41,23 @@ class Figures(Collector):
 
     def collect(self) -> Iterator[Metric]:
         """All figures, a sample for each shard of this process."""
-        name = self._service.mind.service
-        shards: list[Shard] = list(self._service.shards.values())
+        workers = list(self.group.workers.values()) if self.group else []
         for family, rows in ((CounterMetricFamily, COUNTERS), (GaugeMetricFamily, GAUGES)):
             for metric, words, of in rows:
                 found = family(metric, words, labels=("service", "shard"))
-                for shard in shards:
-                    found.add_metric((name, str(shard.shard)), of(shard))
+                for worker in workers:
+                    found.add_metric((self.service, str(worker.shard)), float(of(worker)))
                 yield found
 
     def ready(self) -> tuple[bool, Mapping[str, Any]]:
-        """Whether every shard that is ours is decided upon, and what is the matter where one is not."""
-        shards = self._service.shards
+        """Whether every shard that is ours is worked on, and what is the matter where one is not."""
+        if self.group is None or not self.group.joined:
+            return False, {"service": self.service, "waits": "for PostgreSQL, Kafka or its share of the shards"}
+        workers = sorted(self.group.workers.items())
         troubles = {
-            str(number): {"cause": shard.watch.trouble[0], "what": shard.watch.trouble[1]}
-            for number, shard in sorted(shards.items())
-            if shard.watch.trouble
+            str(shard): {"cause": worker.watch.trouble[0], "what": worker.watch.trouble[1]}
+            for shard, worker in workers
+            if worker.watch.trouble
         }
-        fine = self._service.joined and not troubles and all(shard.watch.owned for shard in shards.values())
-        return fine, {"service": self._service.mind.service, "shards": sorted(shards), "troubles": troubles}
+        fine = not troubles and all(worker.watch.owned for _, worker in workers)
+        return fine, {"service": self.service, "shards": [shard for shard, _ in workers], "troubles": troubles}

@@ -14,6 +14,7 @@ from shared.machine.bytes import GENESIS, JournalRow, LedgerRow, moment
 from shared.machine.deciding import Answered, Batch, Key
 from shared.machine.head import Fenced, Head, Seen
 from shared.machine.mind import Mind, Timer
+from shared.machine.patience import patiently
 from shared.machine.rows import Live
 from shared.machine.told import SHARD
 from shared.policy.model import Policy
@@ -59,8 +60,9 @@ class TimerChanges:
     cleared: list[tuple[Key, str]]
 
 
+@patiently
 async def connect(dsn: str, service: str, connections: int) -> asyncpg.Pool:
-    """A service's pool. Raises OSError, asyncpg.PostgresError."""
+    """A service's pool. Waits for PostgreSQL as long as it takes."""
     settings = {**SESSION, "application_name": f"makegood {service}", "search_path": service}
     return await asyncpg.create_pool(dsn, min_size=1, max_size=connections, server_settings=settings, command_timeout=60)
 
@@ -340,8 +342,9 @@ async def note_relayed(connection: Connection, shard: int, epoch: int, places: S
     )  # fmt: skip
 
 
-async def installation(connection: Connection) -> tuple[str, str, int]:
+@patiently
+async def installation(pool: asyncpg.Pool) -> tuple[str, str, int]:
     """The installation's generation, tenant and number of shards."""
-    row = await connection.fetchrow("SELECT generation, tenant, shards FROM public.installation")
+    row = await pool.fetchrow("SELECT generation, tenant, shards FROM public.installation")
     assert row is not None, "a service runs on an installation"
     return row["generation"], row["tenant"], row["shards"]

@@ -1,0 +1,207 @@
+"""A consumer group that shares out shards: one worker for each shard that is ours, whatever topics it reads."""
+
+import asyncio
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import suppress
+
+import structlog
+from aiokafka import AIOKafkaConsumer, ConsumerRebalanceListener, OffsetAndMetadata, TopicPartition
+from aiokafka.errors import IllegalStateError, KafkaError
+
+from shared.kafka import ByShard, topic_ids
+from shared.machine.watchdog import Watchdog
+from shared.machine.worker import Range, Worker
+
+POLL_MS = 500
+POLL_RECORDS = 2_000
+FETCH_BYTES = 4 * 1024 * 1024
+RETRY_SECONDS = 0.5
+LOOK_EVERY_SECONDS = 60.0
+"""How often the topics' ids are compared."""
+COMMIT_EVERY_SECONDS = 5.0
+"""How often Kafka is told how far we are, for whoever watches lags. We ourselves go by the database."""
+GIVE_UP_SECONDS = 10.0
+"""How long a batch that is under way may take to end when its shard goes to somebody else."""
+FENCED_SECONDS = 20.0
+"""A process that was fenced is given another assignment within this time, or ends."""
+AWAY = (KafkaError, OSError, TimeoutError)
+
+log = structlog.get_logger()
+
+
+class Torn(Exception):
+    """The group gave us a shard that another process holds, too: the process must end, so that another one can have it whole."""
+
+
+class Group(ConsumerRebalanceListener):  # type: ignore[misc]  # the library has no types
+    """One member of a group. It is the feed of its workers."""
+
+    def __init__(
+        self, kafka: str, name: str, topics: Sequence[str], session_timeout_ms: int, worker: Callable[[int, "Group"], Worker]
+    ) -> None:
+        """`worker`: makes a shard's worker, which this group feeds."""
+        self.workers: dict[int, Worker] = {}
+        self.joined = False
+        """Whether it was ever given its share."""
+        self._kafka, self._name, self._topics, self._session_timeout_ms, self._make = kafka, name, topics, session_timeout_ms, worker
+        self._running: dict[int, asyncio.Task[None]] = {}
+        self._consumer = self._make_consumer()
+        self._torn: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._watchdog = Watchdog()
+
+    async def run(self) -> None:
+        """Works until cancelled. Raises Torn where it must not go on."""
+        try:
+            await self._start()
+            self._watchdog.start()
+            async with asyncio.TaskGroup() as together:
+                for work in (self._fetch(), self._look_now_and_then(), self._commit_now_and_then(), self._until_torn()):
+                    together.create_task(work)
+        finally:
+            self._watchdog.stop()
+            await self._give_up(list(self.workers))
+            with suppress(*AWAY):
+                await asyncio.wait_for(self._consumer.stop(), GIVE_UP_SECONDS)
+
+    def _make_consumer(self) -> AIOKafkaConsumer:
+        return AIOKafkaConsumer(
+            bootstrap_servers=self._kafka, group_id=self._name, enable_auto_commit=False, auto_offset_reset="none",
+            partition_assignment_strategy=(ByShard,), session_timeout_ms=self._session_timeout_ms,
+            heartbeat_interval_ms=self._session_timeout_ms // 5, fetch_max_wait_ms=POLL_MS, max_partition_fetch_bytes=FETCH_BYTES,
+            retry_backoff_ms=100, metadata_max_age_ms=60_000,
+        )  # fmt: skip
+
+    async def _start(self) -> None:
+        """Joins. Waits for Kafka as long as it takes."""
+        while True:
+            self._consumer.subscribe(self._topics, listener=self)
+            try:
+                await self._consumer.start()
+            except AWAY as error:
+                log.warning("kafka_is_away", error=repr(error))
+                with suppress(*AWAY):
+                    await self._consumer.stop()
+                await asyncio.sleep(RETRY_SECONDS)
+                self._consumer = self._make_consumer()
+            else:
+                return
+
+    async def _fetch(self) -> None:
+        while True:
+            self._watchdog.alive()
+            try:
+                batches = await self._consumer.getmany(timeout_ms=POLL_MS, max_records=POLL_RECORDS)
+            except KafkaError as error:
+                log.warning("fetching_failed", error=repr(error))
+                for worker in self.workers.values():
+                    worker.look_again()
+                await asyncio.sleep(RETRY_SECONDS)
+                continue
+            for partition, records in batches.items():
+                if ours := self.workers.get(partition.partition):
+                    ours.offer(records)
+
+    # ---- sharing out -------------------------------------------------------------------------------------------------------
+
+    async def on_partitions_revoked(self, revoked: set[TopicPartition]) -> None:
+        """Ends the batches that are under way; nothing more is done."""
+        await self._give_up({partition.partition for partition in revoked})
+
+    async def on_partitions_assigned(self, assigned: set[TopicPartition]) -> None:
+        """Begins the shards. All topics of a shard must come together: two owners of one shard would fence each other for ever."""
+        shards = sorted({partition.partition for partition in assigned})
+        if torn := [shard for shard in shards if any(TopicPartition(topic, shard) not in assigned for topic in self._topics)]:
+            self._tear(f"the shards {torn} were given to more than one process")
+            return
+        for partition in assigned:
+            self._consumer.seek(partition, 0)  # a place, so that none is looked for: the worker says where to begin, and resumes
+        self._consumer.pause(*assigned)
+        for shard in shards:
+            worker = self.workers[shard] = self._make(shard, self)
+            self._running[shard] = asyncio.create_task(self._keep(worker), name=f"shard {shard}")
+        self.joined = True
+        log.info("assigned", shards=shards)
+
+    async def _keep(self, worker: Worker) -> None:
+        await worker.run()
+        if not worker.stopping:
+            await asyncio.sleep(FENCED_SECONDS)
+            self._tear(f"shard {worker.shard} belongs to another process, but the group still gives it to us")
+
+    def _tear(self, why: str) -> None:
+        if not self._torn.done():
+            self._torn.set_exception(Torn(why))
+
+    async def _until_torn(self) -> None:
+        await self._torn
+
+    async def _give_up(self, shards: Iterable[int]) -> None:
+        workers = [self.workers.pop(shard) for shard in shards if shard in self.workers]
+        tasks = [self._running.pop(worker.shard) for worker in workers]
+        for worker, task in zip(workers, tasks, strict=True):
+            worker.stop()
+            if not worker.watch.owned:
+                task.cancel()
+        if tasks:
+            _, unwilling = await asyncio.wait(tasks, timeout=GIVE_UP_SECONDS)
+            for task in unwilling:
+                task.cancel()
+            await asyncio.gather(*tasks, return_exceptions=True)
+
+    # ---- the workers' feed -------------------------------------------------------------------------------------------------
+
+    async def ranges(self, shard: int) -> Mapping[str, Range]:
+        """What Kafka has of each topic of a shard."""
+        places = [TopicPartition(topic, shard) for topic in self._topics]
+        ids = await self._topic_ids()
+        beginnings = await self._consumer.beginning_offsets(places)
+        ends = await self._consumer.end_offsets(places)
+        return {place.topic: Range(ids[place.topic], beginnings[place], ends[place]) for place in places}
+
+    def rewind(self, shard: int, offsets: Mapping[str, int]) -> None:
+        """Fetches from here on."""
+        with suppress(IllegalStateError):
+            for topic, offset in offsets.items():
+                self._consumer.seek(TopicPartition(topic, shard), offset)
+        self.resume(shard)
+
+    def pause(self, shard: int) -> None:
+        """Fetches nothing of this shard for a while."""
+        self._if_ours(self._consumer.pause, shard)
+
+    def resume(self, shard: int) -> None:
+        """Fetches again."""
+        self._if_ours(self._consumer.resume, shard)
+
+    def _if_ours(self, do: Callable[..., None], shard: int) -> None:
+        """A shard may be given up just when its worker wants something of the feed."""
+        with suppress(IllegalStateError):
+            do(*(TopicPartition(topic, shard) for topic in self._topics))
+
+    async def _topic_ids(self) -> dict[str, str]:
+        return await topic_ids(self._consumer._client, self._topics)  # noqa: SLF001 - the library has no other way to ask
+
+    # ---- now and then ------------------------------------------------------------------------------------------------------
+
+    async def _look_now_and_then(self) -> None:
+        """A topic that was made anew under us has another id."""
+        while True:
+            await asyncio.sleep(LOOK_EVERY_SECONDS)
+            with suppress(*AWAY):
+                ids = await self._topic_ids()
+                for worker in self.workers.values():
+                    if worker.watch.owned and worker.watch.incarnations != ids:
+                        worker.look_again()
+
+    async def _commit_now_and_then(self) -> None:
+        while True:
+            await asyncio.sleep(COMMIT_EVERY_SECONDS)
+            places = {
+                TopicPartition(topic, worker.shard): OffsetAndMetadata(offset, "")
+                for worker in self.workers.values()
+                if worker.watch.owned
+                for topic, offset in worker.watch.offsets.items()
+            }
+            with suppress(*AWAY, ValueError):
+                if places:
+                    await self._consumer.commit(places)
