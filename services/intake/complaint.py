@@ -129,8 +129,8 @@ def evolve(state: Complaint, event: ComplaintEvent) -> Complaint:
             return replace(state, owner=owner, asked=None)
         case OwnershipTransferred(to=to):
             return replace(state, asked=asked_after(state.owner, to))
-        case AcknowledgementSent(text=text, channel=channel):
-            return replace(state, acknowledged=fingerprint(Acknowledge(text=text, channel=channel)))
+        case AcknowledgementSent():
+            return replace(state, acknowledged=fingerprint(event, "text", "channel"))
         case NeedStated(need=need):
             return replace(state, need=need, stated=fingerprint(event))
         case MisunderstandingRaised():

@@ -20,6 +20,11 @@ def stream_of(command: Command) -> UUID | None:
             return None
 
 
+def source_of(command: Command) -> str:
+    """The upstream that tells of it, or the team that found it."""
+    return command.source if isinstance(command, SubmitComplaint | ReportFinding) else ""
+
+
 MIND = Mind(
     service="intake",
     rules=1,
@@ -28,8 +33,10 @@ MIND = Mind(
     events=INTAKE_EVENTS,
     hears=HEARS,
     hears_from=("resolution", "rootcause"),
+    listener="complaint",
     submissions=True,
     translate=translate,
     react=react,
     stream_of=stream_of,
+    source_of=source_of,
 )
