@@ -15,6 +15,7 @@ from shared.contract.said import decode
 from shared.contract.values import Proof
 from shared.machine.mind import Context, Timer
 from shared.obligations.promises import TIMER
+from tests.services.intake.past import ENDED, Past
 from tests.services.intake.said import AN_ACKNOWLEDGEMENT, COMPLAINT, HAND_OVER, NOW, POLICY, TOLD, fold
 
 PEOPLE = st.sampled_from(["person:ines", "person:ravi", "ravi"])
@@ -43,31 +44,18 @@ TALK = st.one_of(
     ),
 )
 GENERATIONS = st.integers(0, 2)
-"""Counted back from the one ahead of the current: 1 is the current one."""
+"""0 is the one before the current, 1 the current, 2 the next."""
 FACTS = st.one_of(
     st.tuples(st.just(said.NoteCustomersEnding), st.fixed_dictionaries({"ending": st.sampled_from(["confirmed", "assumed"])})),
     st.tuples(st.sampled_from([said.NoteLateWithdrawal, said.NoteTimelyWithdrawal]), st.just({})),
     st.tuples(st.just(said.NoteLearning), st.fixed_dictionaries({"outcome": st.sampled_from(["corrected", "no_fault"])})),
 )
-ENDED = said.PromiseKept | said.PromiseBroken | said.PromiseRenegotiated
-IN_OWN = (
-    said.OwnerAssigned
-    | said.AcknowledgementSent
-    | said.NeedStated
-    | said.MisunderstandingRaised
-    | said.MisunderstandingCleared
-    | said.PromiseMade
-    | ENDED
-    | said.ComplaintOwned
-)
-"""What happens in own and nowhere else."""
-BEFORE_THE_END = IN_OWN | said.OwnershipAccepted | said.OwnershipTransferred | said.ComplaintClassified
 
 
 class Stories(RuleBasedStateMachine):
     def __init__(self):
         super().__init__()
-        self.state, self.past, self.now = STREAM.initial, [], NOW
+        self.state, self.past, self.now = STREAM.initial, Past(), NOW
 
     def ask(self, command):
         self.now += timedelta(minutes=1)
@@ -80,7 +68,7 @@ class Stories(RuleBasedStateMachine):
             assert (decided.rule is Rule.UNKNOWN_STREAM) == (not self.past)
             return
         for event in decided:
-            self.before(event)
+            self.past.before(event, self.now)
             self.state = STREAM.evolve(self.state, event)
             self.past.append(event)
         if isinstance(command, TimerDue):
@@ -90,160 +78,6 @@ class Stories(RuleBasedStateMachine):
             assert [(type(one), one.update) for one in again] == [(said.SubmissionRepeated, False)]
         elif not any(isinstance(event, said.StaleFactIgnored) for event in decided):
             assert again == [] or isinstance(again, Refusal), f"{command!r} twice gives {again!r}"
-
-    # ---- what the past alone tells, apart from the state that the rules use ------------------------------------------------
-
-    def of(self, *kinds):
-        return [event for event in self.past if isinstance(event, kinds)]
-
-    @property
-    def generation(self):
-        return 1 + len(self.of(said.ComplaintReopened)) if self.past else 0
-
-    @property
-    def this_generation(self):
-        starts = [n for n, event in enumerate(self.past) if isinstance(event, said.ComplaintReceived | said.ComplaintReopened)]
-        return self.past[starts[-1] :] if starts else []
-
-    @property
-    def is_owned(self):
-        return any(isinstance(event, said.ComplaintOwned) for event in self.this_generation)
-
-    @property
-    def customers_ending(self):
-        """The event that is it, or None."""
-        found = None
-        for event in self.this_generation:
-            if isinstance(event, said.ComplaintWithdrawn | said.CustomersEndingNoted):
-                found = event
-            elif isinstance(event, said.WithdrawalOverruled):
-                found = None
-        return found
-
-    @property
-    def people(self):
-        """Who accepted last, and who was asked since."""
-        owner = asked = None
-        for event in self.past:
-            match event:
-                case said.OwnerAssigned(owner=one) | said.OwnershipTransferred(to=one):
-                    asked = None if owner and one.removeprefix("person:") == owner.removeprefix("person:") else one
-                case said.OwnershipAccepted(owner=one):
-                    owner, asked = one, None
-        return owner, asked
-
-    @property
-    def open_promises(self):
-        found = {}
-        for event in self.this_generation:
-            match event:
-                case said.PromiseMade(promise=terms):
-                    found[terms.promise_id] = terms
-                case said.PromiseKept(promise_id=one) | said.PromiseBroken(promise_id=one):
-                    del found[one]
-                case said.PromiseRenegotiated(promise_id=one, becomes=terms):
-                    del found[one]
-                    found[terms.promise_id] = terms
-                case said.ComplaintOwned() | said.ComplaintWithdrawn():
-                    found = {}
-        return found
-
-    @property
-    def is_misunderstood(self):
-        marks = [said.MisunderstandingRaised, said.MisunderstandingCleared, said.ComplaintWithdrawn]
-        found = self.of(*marks)
-        return bool(found) and isinstance(found[-1], said.MisunderstandingRaised)
-
-    # ---- the invariants ----------------------------------------------------------------------------------------------------
-
-    def before(self, event):
-        assert bool(self.past) != isinstance(event, said.ComplaintReceived), "it is received first, and once"
-        ending = self.customers_ending
-        assert not (ending and isinstance(event, BEFORE_THE_END)), f"it has ended: {event!r}"
-        assert not (self.is_owned and isinstance(event, IN_OWN)), f"it is resolution's: {event!r}"
-        match event:
-            case said.ComplaintReopened(generation=generation):
-                assert generation == self.generation + 1, "10"
-            case said.StaleFactIgnored(generation=generation, current=current):
-                assert generation != current == self.generation
-            case _ if self.past:
-                assert getattr(event, "generation", self.generation) == self.generation, "10: of another generation"
-        match event:
-            case said.SubmissionRepeated() | said.SubmissionConflicted():
-                self.telling(event)
-            case said.OwnershipAccepted(owner=owner):
-                assert owner == self.people[1], "only whoever was asked"
-            case said.OwnerAssigned():
-                assert self.people[0] is None, "16: without the story"
-            case said.OwnershipTransferred():
-                assert self.people[0], "nobody has it"
-                assert event.story, "16"
-            case said.ComplaintOwned():
-                self.owning(event)
-            case said.PromiseKept(promise_id=promise_id) | said.PromiseRenegotiated(promise_id=promise_id):
-                assert self.now < self.open_promises[promise_id].due_at, "13: broken by then"
-            case said.PromiseBroken(promise_id=promise_id, due_at=due_at):
-                assert self.open_promises[promise_id].due_at == due_at <= self.now, "13: not due"
-            case said.ComplaintWithdrawn(released=released):
-                assert ending is None, "it has ended"
-                assert set(released) == self.open_promises.keys(), "13"
-            case said.CustomersEndingNoted():
-                assert self.is_owned, "1: nothing was handed over"
-                assert ending is None
-            case said.WithdrawalOverruled() | said.WithdrawalStood():
-                assert isinstance(ending, said.ComplaintWithdrawn)
-                assert self.is_owned
-            case said.LearningNoted():
-                assert not any(isinstance(one, said.LearningNoted) for one in self.this_generation)
-            case said.ComplaintSettled():
-                self.settling(event, ending)
-            case said.ComplaintReopened():
-                self.reopening(event, ending)
-        proof = getattr(event, "proof", None)
-        if proof and proof.kind == "reply":
-            assert any(str(one.reply_id) == proof.ref for one in self.of(said.ReplyReceived)), "17"
-        assert not hasattr(event, "proof") or proof, "17"
-
-    def telling(self, event):
-        held = {self.past[0].content_digest: self.past[0].upstream_version}
-        held |= {one.content_digest: one.upstream_version for one in self.of(said.SubmissionRepeated) if one.update}
-        conflicting = {one.digest for one in self.of(said.SubmissionConflicted)}
-        if isinstance(event, said.SubmissionConflicted):
-            assert event.digest not in held.keys() | conflicting, "the same conflict twice"
-            assert event.known in held
-        elif event.update:
-            assert event.content_digest not in held.keys() | conflicting, "the same update twice"
-            assert event.upstream_version not in {None, *held.values()}, "two contents for one version"
-        else:
-            assert event.content_digest in held.keys() | conflicting, "it was never told"
-
-    def owning(self, event):
-        owner, asked = self.people
-        assert (owner, asked) == (event.owner, None), "1: an accepting owner"
-        assert any(isinstance(one, said.AcknowledgementSent) for one in self.this_generation), "1: an acknowledgement"
-        assert event.need == self.of(said.NeedStated)[-1].need, "1: a need"
-        assert event.next_step in event.promises, "1: a next step"
-        assert event.next_step.due_at > self.now, "1: a date ahead"
-        assert {one.promise_id: one for one in event.promises} == self.open_promises, "13"
-        assert not self.is_misunderstood, "3"
-        assert set(event.replies) == {one.reply_id for one in self.of(said.ReplyReceived)}, "16"
-
-    def settling(self, event, ending):
-        generation = self.this_generation
-        assert not any(isinstance(one, said.ComplaintSettled) for one in generation), "settled twice"
-        assert event.outcome in [one.outcome for one in generation if isinstance(one, said.LearningNoted)]
-        if event.ending == "withdrawn":
-            assert isinstance(ending, said.ComplaintWithdrawn)
-            since = generation[generation.index(ending) :]
-            assert not self.is_owned or any(isinstance(one, said.WithdrawalStood) for one in since), "it may have been delivered"
-        else:
-            assert event.ending == ending.ending
-
-    def reopening(self, event, ending):
-        at = ending.withdrawn_at if isinstance(ending, said.ComplaintWithdrawn) else ending.ended_at
-        assert self.now <= at + POLICY.reopen_window
-        assert event.owner == self.people[0], "10"
-        assert event.need == next((one.need for one in reversed(self.of(said.NeedStated))), None), "16"
 
     # ---- what may come -----------------------------------------------------------------------------------------------------
 
@@ -282,13 +116,13 @@ class Stories(RuleBasedStateMachine):
         self.ask(said.RenegotiatePromise(promise_id=self.a_promise(data), due_at=due_at, reason="She asked.", proof=self.a_proof(data)))
 
     def a_promise(self, data):
-        made = [one.promise.promise_id for one in self.of(said.PromiseMade)] + [
-            one.becomes.promise_id for one in self.of(said.PromiseRenegotiated)
+        made = [one.promise.promise_id for one in self.past.of(said.PromiseMade)] + [
+            one.becomes.promise_id for one in self.past.of(said.PromiseRenegotiated)
         ]
-        return data.draw(st.sampled_from([UUID(int=7), *made, *list(self.open_promises) * 3]))
+        return data.draw(st.sampled_from([UUID(int=7), *made, *list(self.past.open_promises) * 3]))
 
     def a_proof(self, data):
-        replies = [Proof(kind="reply", ref=str(one.reply_id)) for one in self.of(said.ReplyReceived)]
+        replies = [Proof(kind="reply", ref=str(one.reply_id)) for one in self.past.of(said.ReplyReceived)]
         others = [Proof(kind="call", ref="call/0917"), Proof(kind="token", ref="t-1"), Proof(kind="reply", ref="none"), None]
         return data.draw(st.sampled_from([*others, *replies * 2]))
 
@@ -309,8 +143,8 @@ class Stories(RuleBasedStateMachine):
     def take_it_back_and_hear_what_resolution_says(self, first, answer):
         self.ask(said.Withdraw(proof=Proof(kind="call", ref="call/0917")))
         if self.past:
-            self.tell(first, self.generation)
-            self.tell((answer, {}), self.generation)
+            self.tell(first, self.past.generation)
+            self.tell((answer, {}), self.past.generation)
 
     @rule()
     def complete(self):
@@ -319,7 +153,7 @@ class Stories(RuleBasedStateMachine):
     def do_what_is_missing(self, but=None):
         self.ask(said.AssignOwner(owner="person:ines"))
         steps = [
-            said.AcceptOwnership(by=self.people[1] or "person:ines"),
+            said.AcceptOwnership(by=self.past.people[1] or "person:ines"),
             AN_ACKNOWLEDGEMENT,
             said.StateNeed(need="Eighty loaves for Saturday."),
             said.MakePromise(what="A call", due_at=self.now + timedelta(days=1)),
@@ -339,11 +173,11 @@ class Stories(RuleBasedStateMachine):
 
     @rule(fact=FACTS, ahead=GENERATIONS)
     def another_service_tells(self, fact, ahead):
-        self.tell(fact, max(1, self.generation + ahead - 1))
+        self.tell(fact, max(1, self.past.generation + ahead - 1))
 
     @rule(fact=FACTS)
     def another_service_tells_of_this_generation(self, fact):
-        self.tell(fact, max(1, self.generation))
+        self.tell(fact, max(1, self.past.generation))
 
     def tell(self, fact, generation):
         command, told = fact
@@ -368,8 +202,8 @@ class Stories(RuleBasedStateMachine):
 
     @rule(data=st.data())
     def a_timer_fires_that_nobody_wants_any_more(self, data):
-        ended = [(one.promise_id, self.now) for one in self.of(ENDED)] + [
-            (terms.promise_id, terms.due_at) for one in self.of(said.ComplaintOwned) for terms in one.promises
+        ended = [(one.promise_id, self.now) for one in self.past.of(ENDED)] + [
+            (terms.promise_id, terms.due_at) for one in self.past.of(said.ComplaintOwned) for terms in one.promises
         ]
         promise_id, due_at = data.draw(st.sampled_from([(UUID(int=7), self.now), *ended]))
         before = len(self.past)
@@ -392,15 +226,15 @@ class Stories(RuleBasedStateMachine):
 
     @invariant()
     def the_clock_watches_every_open_promise_and_no_other(self):
-        wanted = {f"{TIMER}{one}": Timer(terms.due_at, self.generation) for one, terms in self.open_promises.items()}
+        wanted = {f"{TIMER}{one}": Timer(terms.due_at, self.past.generation) for one, terms in self.past.open_promises.items()}
         assert STREAM.timers(self.state) == wanted
 
     @invariant()
     def both_endings_are_there_exactly_where_it_is_settled(self):
-        settled = any(isinstance(one, said.ComplaintSettled) for one in self.this_generation)
+        settled = any(isinstance(one, said.ComplaintSettled) for one in self.past.this_generation)
         assert STREAM.is_closed(self.state) == settled
-        learned = any(isinstance(one, said.LearningNoted) for one in self.this_generation)
-        if learned and isinstance(self.customers_ending, said.CustomersEndingNoted):
+        learned = any(isinstance(one, said.LearningNoted) for one in self.past.this_generation)
+        if learned and isinstance(self.past.customers_ending, said.CustomersEndingNoted):
             assert settled
 
 
@@ -416,11 +250,11 @@ def test_one_long_story_holds_every_fact_there_can_be():
     call = Proof(kind="call", ref="call/0917")
 
     def told(command, **fields):
-        story.ask(command(generation=story.generation, **fields))
+        story.ask(command(generation=story.past.generation, **fields))
 
     def promised(hours):
         story.ask(said.MakePromise(what=f"A call in {hours} hours", due_at=story.now + timedelta(hours=hours)))
-        return next(reversed(story.open_promises))
+        return next(reversed(story.past.open_promises))
 
     for command in (TOLD, TOLD, TOLD.model_copy(update={"summary": "All loaves missing"})):
         story.ask(command)
@@ -446,5 +280,5 @@ def test_one_long_story_holds_every_fact_there_can_be():
     story.ask(said.Withdraw(proof=call))
     told(said.NoteTimelyWithdrawal)
     told(said.NoteLearning, outcome="no_fault")
-    assert [one.ending for one in story.of(said.ComplaintSettled)] == ["confirmed", "withdrawn"]
+    assert [one.ending for one in story.past.of(said.ComplaintSettled)] == ["confirmed", "withdrawn"]
     assert {one.type for one in story.past} == said.INTAKE_EVENTS.keys()
