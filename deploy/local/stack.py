@@ -94,20 +94,20 @@ def wait(home: Path, pid: int | None, tell: Callable[[state.StackState], None] =
     Raises:
         StackFailed: when it failed or went away.
     """
-    patience = time.monotonic() + state.GONE_SECONDS
+    patience = 0.0
     while True:
-        ended = pid is not None and not _runs(pid)
-        if ended and pid is not None and _children[pid].returncode == BUSY and time.monotonic() < patience:
-            pid, ended = None, False  # somebody else's supervisor has the home
         found = state.read(home)
-        if found is not None and found.alive:
+        ended = _ended(pid) if pid is not None else None
+        if ended == BUSY:  # somebody else's supervisor has the home
+            pid, patience = None, time.monotonic() + state.GONE_SECONDS
+        elif ended is not None:
+            raise StackFailed(
+                (found and found.pid == pid and found.error) or f"the supervisor ended before everything ran: see {home / LOG}"
+            )
+        elif found is not None and (found.pid == pid if pid is not None else found.alive):
             tell(found)
             if found.phase == "running":
                 return found
-        elif ended:
-            if found is not None and found.pid == pid and found.error:
-                raise StackFailed(found.error)
-            raise StackFailed(f"the supervisor ended before everything ran: see {home / LOG}")
         elif pid is None and time.monotonic() > patience:
             raise StackFailed(f"the supervisor that was starting it went away: see {home / LOG}")
         time.sleep(POLL_SECONDS)
@@ -148,6 +148,6 @@ def stop_supervisor(pid: int, began: str | None, seconds: float = STOP_SECONDS) 
 _children: dict[int, "subprocess.Popen[bytes]"] = {}
 
 
-def _runs(pid: int) -> bool:
-    """Whether a supervisor started here still runs (asking also takes leave of a dead one)."""
-    return _children[pid].poll() is None
+def _ended(pid: int) -> int | None:
+    """The exit code of a supervisor that was started here; none while it runs."""
+    return _children[pid].poll()

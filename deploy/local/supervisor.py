@@ -147,9 +147,10 @@ class Supervisor:
         self._write()
 
     def _takes_a_while(self, sentence: str) -> None:
-        say(sentence)
-        self._state = self._state.model_copy(update={"doing": sentence})
-        self._write()
+        if self._state.phase == "starting":  # what a thread says later is nobody's concern any more
+            say(sentence)
+            self._state = self._state.model_copy(update={"doing": sentence})
+            self._write()
 
     def _write(self) -> None:
         parts = [
@@ -187,7 +188,7 @@ def release() -> str:
         return "unreleased"
 
 
-def supervise(home: Path, modules: Mapping[str, str] = MODULES, folders: Mapping[str, Path] = install.FOLDERS) -> int:
+def supervise(home: Path, modules: Mapping[str, str], folders: Mapping[str, Path]) -> int:
     """Supervises one home until told to stop.
 
     Args:
@@ -213,15 +214,18 @@ def supervise(home: Path, modules: Mapping[str, str] = MODULES, folders: Mapping
         time.sleep(state.POLL_SECONDS)  # it is on its way out
 
 
-def main() -> None:
-    """The background program."""
+def main(modules: Mapping[str, str] = MODULES, folders: Mapping[str, Path] = install.FOLDERS) -> None:
+    """The background program: supervises these services, with these migrations."""
     words = argparse.ArgumentParser(prog="python -m deploy.local.supervisor", description="Keeps the embedded stack of one home running.")
     words.add_argument("home", type=Path)
     words.add_argument("--only-servers", action="store_true", help="Kafka and PostgreSQL, with nothing installed in them")
     told = words.parse_args()
     logging.basicConfig(level=logging.WARNING, format="%(levelname)s %(name)s %(message)s")
     logging.getLogger("aiokafka").setLevel(logging.CRITICAL)  # a broker that is not up yet is what the supervisor waits for
-    code = supervise(told.home.absolute(), *(({}, {}) if told.only_servers else ()))
+    if told.only_servers:
+        modules, folders = {}, {}
+    os.umask(0o077)  # what people told us in confidence is nobody else's to read
+    code = supervise(told.home.absolute(), modules, folders)
     sys.stderr.flush()
     os._exit(code)  # threads that still fetch or format are not waited for
 
