@@ -25,7 +25,7 @@ def taken_in(row: LedgerRow, seen: Seen, service: str, where: str) -> Seen | Non
         )  # fmt: skip
     if row.previous != seen.hash or row.chain(row.previous) != row.hash:
         raise Stopped(
-            "chain", f"{service}'s position {row.position} at {where} does not follow from the one before it: it was changed, or comes from "
+            "chain", f"{service}'s position {row.position} at {where} does not follow from the one before: it was changed, or comes from "
             "another ledger. Verify the ledger, then rebuild the topic from it.",
         )  # fmt: skip
     return Seen(row.position, row.hash)

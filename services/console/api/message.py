@@ -1,0 +1,154 @@
+"""A command on its way to a service, and what is answered when its outcome is known, or is not."""
+
+import asyncio
+import re
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Annotated
+from uuid import UUID, uuid4, uuid5
+
+import asyncpg
+import structlog
+from aiokafka.errors import KafkaError
+from fastapi import Header, Request, Response
+from fastapi.responses import JSONResponse
+
+from services.console.api.answers import Answers, Outcome
+from services.console.api.models import Answer
+from services.console.api.problems import Problem, problem
+from services.console.api.reading import happened
+from shared.contract.catalogue import service_of
+from shared.contract.envelope import NAMESPACE, command_headers, commands_topic, key_of, shard_of
+from shared.contract.said import Command
+from shared.machine.bytes import digest_of
+from shared.machine.relay import Outlet
+
+SOURCE = "/console"
+OPERATOR = "person:operator"
+"""Who asks, until there are logins."""
+ACTOR = re.compile(r"(person|team|system):[^\x00-\x20\x7f]{1,190}")
+WAIT_MAX_SECONDS = 30.0
+SEND_SECONDS = 10.0
+PREFERENCE = re.compile(r"\bwait=(\d{1,3})\b")
+TRACEPARENT = re.compile(r"00-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f]{2}")
+NOT_TAKEN = "Kafka did not take it in time; nobody knows whether it will. Ask again with the same Idempotency-Key: nothing happens twice."
+KEY_USED = "This Idempotency-Key was used for something else: give this request a key of its own."
+
+log = structlog.get_logger()
+
+
+@dataclass(frozen=True)
+class Manner:
+    """How a command is asked: the request's headers."""
+
+    key: Annotated[
+        str | None, Header(alias="Idempotency-Key", max_length=200, description="Asked again with it, nothing happens twice.")
+    ] = None
+    prefer: Annotated[str | None, Header(max_length=200, description="`wait=5`: wait so many seconds for the outcome.")] = None
+    actor: Annotated[str | None, Header(alias="Makegood-Actor", description="Who asks, as in `person:anna`.")] = (
+        None
+    )
+    traceparent: Annotated[str | None, Header(description="W3C trace context.")] = None
+
+    @property
+    def who(self) -> str:
+        """Who asks. Raises Problem (422)."""
+        if self.actor is not None and not ACTOR.fullmatch(self.actor):
+            raise Problem(422, "invalid_request", "Makegood-Actor: write person:NAME, team:NAME or system:NAME, without spaces")
+        return self.actor or OPERATOR
+
+    @property
+    def trace(self) -> str | None:
+        """The trace that the request belongs to, where it names one."""
+        return self.traceparent if self.traceparent and TRACEPARENT.fullmatch(self.traceparent) else None
+
+    @property
+    def seconds(self) -> float:
+        """How long the asker would wait for the outcome."""
+        found = PREFERENCE.search(self.prefer or "")
+        return min(float(found[1]), WAIT_MAX_SECONDS) if found else 0.0
+
+
+class Message:
+    """A command on its way. Its id follows from who asks, about what, and the key: asked again, it is the same message."""
+
+    def __init__(self, request: Request, command: Command, stream: UUID, manner: Manner, *, actor: str = "", topic: str = "") -> None:
+        """`actor` and `topic`: where they do not follow from the manner and the command."""
+        self.request, self.command, self.stream, self.manner = request, command, stream, manner
+        self.actor = actor or manner.who
+        self.topic = topic or commands_topic(service_of(command.type))
+        self.key = manner.key or str(uuid4())
+        tenant = request.app.state.settings.tenant
+        self.message_id = uuid5(NAMESPACE, "\x1f".join((tenant, self.actor, "POST", str(stream), self.key)))
+        self.body = command.to_bytes()
+
+    async def ask(self) -> Response:
+        """Sends it, unless its outcome is known, and waits as long as is preferred."""
+        answers: Answers = self.request.app.state.answers
+        with answers.expected(self.message_id) as waiting:
+            known = await answers.known(self.message_id) if await self._was_asked() else None
+            if known is None:
+                await self._send()
+                known = await within(waiting, self.manner.seconds)
+        response = await answered(self.request, self.message_id, known)
+        response.headers["Idempotency-Key"] = self.key
+        return response
+
+    async def _was_asked(self) -> bool:
+        """Whether the key was used before; then it must be for the same thing."""
+        pool: asyncpg.Pool = self.request.app.state.pool
+        digest = digest_of(self.command.type.encode() + b"\n" + self.body)
+        first = await pool.fetchval(
+            "INSERT INTO asked (message_id, body, actor, type, stream) VALUES ($1, $2, $3, $4, $5) ON CONFLICT DO NOTHING RETURNING true",
+            self.message_id, digest, self.actor, self.command.type, self.stream,
+        )  # fmt: skip
+        if not first and await pool.fetchval("SELECT body FROM asked WHERE message_id = $1", self.message_id) != digest:
+            raise Problem(422, "key_used_before", KEY_USED)
+        return not first
+
+    async def _send(self) -> None:
+        outlet: Outlet = self.request.app.state.outlet
+        headers = command_headers(
+            self.command.type, str(self.message_id), stream=self.stream, source=SOURCE, actor=self.actor,
+            sent_at=datetime.now(UTC).isoformat(), traceparent=self.manner.trace,
+        )  # fmt: skip
+        shard = shard_of(self.stream, self.request.app.state.shards)
+        try:
+            async with asyncio.timeout(SEND_SECONDS):
+                producer = await outlet.producer()
+                while True:
+                    try:
+                        await producer.send_and_wait(self.topic, self.body, key=key_of(self.stream), partition=shard, headers=headers)
+                    except (KafkaError, OSError) as error:
+                        log.warning("sending_again", message_id=str(self.message_id), error=repr(error))
+                        producer = await outlet.producer(broken=producer)
+                    else:
+                        return
+        except TimeoutError as error:
+            raise Problem(503, "not_taken", NOT_TAKEN, key=self.key) from error
+
+
+async def within(waiting: "asyncio.Future[Outcome]", seconds: float) -> Outcome | None:
+    """The outcome, if it comes in so many seconds."""
+    done, _ = await asyncio.wait({waiting}, timeout=seconds)
+    return waiting.result() if done else None
+
+
+async def answered(request: Request, message_id: UUID, known: Outcome | None) -> Response:
+    """Accepted: 200. Refused: 409, with the rule. Not known yet, parked or waiting: 202."""
+    url = f"/api/commands/{message_id}"
+    if known is None:
+        answer = Answer(message_id=message_id, status="pending", url=url)
+        return JSONResponse(answer.model_dump(mode="json"), 202, {"Location": url})
+    rows = await request.app.state.pool.fetch(
+        "SELECT * FROM story WHERE shard = $1 AND service = $2 AND position BETWEEN $3 AND $4 ORDER BY position",
+        known.shard, known.service, known.first, known.last,
+    )  # fmt: skip
+    events = [happened(row, request.app.state.generation) for row in rows]
+    if known.outcome == "refused":
+        refused = events[0]
+        more = {"rule": refused.rule, "invariant": refused.invariant, "details": refused.data.get("details")}
+        return problem(409, refused.rule or "refused", refused.why or "", {**more, "message_id": message_id, "url": url})
+    about = rows[0]["complaint"] if rows else None
+    answer = Answer.model_validate({"message_id": message_id, "status": known.outcome, "url": url, "complaint": about, "events": events})
+    return JSONResponse(answer.model_dump(mode="json"), 200 if known.outcome == "accepted" else 202, {"Location": url})

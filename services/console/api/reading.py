@@ -1,0 +1,215 @@
+"""What is there: the list, a complaint, its history, and counts. All from the projections."""
+
+import base64
+import binascii
+import json
+from collections.abc import Mapping
+from datetime import datetime
+from typing import Annotated, Any
+from uuid import UUID
+
+import asyncpg
+from fastapi import APIRouter, Query, Request
+from pydantic import BaseModel, Field, TypeAdapter, ValidationError
+from pydantic_core import from_json
+
+from services.console.api.models import Complaint, Counts, Happened, History, Listed, Page, Where
+from services.console.api.problems import Problem, ProblemBody
+from services.console.projections.card import CARD, Card
+from shared.contract.envelope import event_id
+from shared.contract.machine import CommandRefused, InputParked, InputWaiting
+
+PAGE_MAX = 500
+HISTORY_MAX = 1_000
+SUMMARY_LENGTH = 120
+WHERES = ("own", "fix", "deliver", "retrain", "settled")
+
+router = APIRouter(prefix="/api", tags=["reading"], responses={404: {"model": ProblemBody}, 422: {"model": ProblemBody}})
+
+
+class Filters(BaseModel):
+    """What the list can be narrowed by. Several stages may be given."""
+
+    stage: list[Where] = Field(default_factory=list)
+    owner: str | None = Field(None, max_length=200, description="As in `person:anna`; `-` for those without one.")
+    product: str | None = Field(None, max_length=200)
+    source: str | None = Field(None, max_length=200)
+    ref: str | None = Field(None, max_length=200, description="The upstream's own number.")
+    severity: str | None = Field(None, max_length=200)
+    defect_kind: str | None = Field(None, max_length=200)
+    ending: str | None = Field(None, max_length=200)
+    held: bool | None = Field(None, description="Whether a misunderstanding is raised.")
+    refused: bool | None = Field(None, description="Whether anything was ever refused.")
+    conflicting: bool | None = Field(None, description="Whether its upstream told us two things under one reference.")
+    parked: bool | None = Field(None, description="Whether an input of it must be seen to.")
+    received_from: datetime | None = None
+    received_until: datetime | None = None
+    limit: int = Field(50, ge=1, le=PAGE_MAX)
+    after: str | None = Field(None, max_length=200, description="The `next` of the page before.")
+
+
+@router.get("/complaints")
+async def complaints(request: Request, filters: Annotated[Filters, Query()]) -> Page:
+    """The complaints, the last received first."""
+    where, values = _where(filters)
+    if filters.after:
+        values += _cursor(filters.after)
+        where.append(f"(received_at, id) < (${len(values) - 1}, ${len(values)})")
+    values.append(filters.limit + 1)
+    rows = await _pool(request).fetch(
+        f"SELECT id, card FROM complaints WHERE {' AND '.join(where)} ORDER BY received_at DESC, id DESC LIMIT ${len(values)}",  # noqa: S608
+        *values,
+    )
+    cards = [(row["id"], CARD.validate_json(row["card"])) for row in rows[: filters.limit]]
+    last = cards[-1] if len(rows) > filters.limit else None
+    return Page(complaints=[listed(*one) for one in cards], next=_token(last[1].received_at, last[0]) if last else None)
+
+
+def _where(filters: Filters) -> tuple[list[str], list[Any]]:
+    """The conditions, and the values that they name. Columns are named here alone, never by who asks."""
+    where, values = ["received_at IS NOT NULL"], []
+
+    def add(condition: str, value: Any) -> None:
+        values.append(value)
+        where.append(condition.format(f"${len(values)}"))
+
+    if filters.stage:
+        add("stage = ANY({})", filters.stage)
+    if filters.owner == "-":
+        where.append("owner IS NULL")
+    elif filters.owner:
+        add("owner = {}", filters.owner)
+    for column in ("product", "source", "ref", "severity", "defect_kind", "ending"):
+        if value := getattr(filters, column):
+            add(f"{column} = {{}}", value)
+    if filters.held is not None:
+        add("held = {}", filters.held)
+    for name, column in (("refused", "refusals"), ("conflicting", "conflicts"), ("parked", "parked")):
+        if (value := getattr(filters, name)) is not None:
+            where.append(f"{column} {'>' if value else '='} 0")
+    if filters.received_from:
+        add("received_at >= {}", filters.received_from)
+    if filters.received_until:
+        add("received_at < {}", filters.received_until)
+    return where, values
+
+
+@router.get("/complaints/{complaint_id}")
+async def complaint(request: Request, complaint_id: UUID) -> Complaint:
+    """One complaint, whole."""
+    return whole(complaint_id, await card_of(_pool(request), complaint_id))
+
+
+@router.get("/complaints/{complaint_id}/history")
+async def history(
+    request: Request,
+    complaint_id: UUID,
+    limit: Annotated[int, Query(ge=1, le=HISTORY_MAX)] = HISTORY_MAX,
+    after: Annotated[str | None, Query(max_length=200)] = None,
+) -> History:
+    """Every event and refusal, in the order of time: who, when, what, why, and where it stands in which ledger."""
+    since = _cursor_of(after, (datetime, str, int)) if after else [None, "", 0]
+    rows = await _pool(request).fetch(
+        "SELECT * FROM story WHERE complaint = $1 AND ($2::timestamptz IS NULL OR (at, service, position) > ($2, $3, $4))"
+        " ORDER BY at, service, position LIMIT $5",
+        complaint_id, *since, limit + 1,
+    )  # fmt: skip
+    if not rows and not after:
+        raise Problem(404, "unknown_complaint", f"nothing is known of a complaint {complaint_id}")
+    generation = request.app.state.generation
+    last = rows[limit - 1] if len(rows) > limit else None
+    return History(
+        id=complaint_id,
+        events=[happened(row, generation) for row in rows[:limit]],
+        next=_token(last["at"], last["service"], last["position"]) if last else None,
+    )
+
+
+@router.get("/counts")
+async def counts(request: Request) -> Counts:
+    """How many complaints there are in each stage, and what is the matter with them."""
+    rows = await _pool(request).fetch(
+        "SELECT stage, count(*) AS complaints, count(*) FILTER (WHERE held) AS held, count(*) FILTER (WHERE refusals > 0) AS refused,"
+        " count(*) FILTER (WHERE conflicts > 0) AS conflicting, count(*) FILTER (WHERE parked > 0) AS parked"
+        " FROM complaints WHERE received_at IS NOT NULL GROUP BY stage"
+    )
+    told = await _pool(request).fetch(
+        f"SELECT type, count(*) AS rows FROM story WHERE type IN ('{CommandRefused.type}', '{InputParked.type}') GROUP BY type"  # noqa: S608
+    )
+    by_type = {row["type"]: row["rows"] for row in told}
+    by_stage = dict.fromkeys(WHERES, 0) | {row["stage"]: row["complaints"] for row in rows}
+    return Counts(
+        complaints=sum(by_stage.values()), by_stage=by_stage, held=sum(row["held"] for row in rows),
+        with_refusals=sum(row["refused"] for row in rows), with_conflicts=sum(row["conflicting"] for row in rows),
+        with_parked=sum(row["parked"] for row in rows), parked=by_type.get(InputParked.type, 0),
+        refusals=by_type.get(CommandRefused.type, 0),
+    )  # fmt: skip
+
+
+# ---- shapes ----------------------------------------------------------------------------------------------------------------
+
+
+def _pool(request: Request) -> asyncpg.Pool:
+    pool: asyncpg.Pool = request.app.state.pool
+    return pool
+
+
+async def card_of(pool: asyncpg.Pool, complaint_id: UUID) -> Card:
+    """A complaint's card. Raises Problem (404)."""
+    body = await pool.fetchval("SELECT card FROM complaints WHERE id = $1 AND received_at IS NOT NULL", complaint_id)
+    if body is None:
+        raise Problem(404, "unknown_complaint", f"there is no complaint {complaint_id}: submit it first")
+    return CARD.validate_json(body)
+
+
+def listed(ident: UUID, card: Card) -> Listed:
+    """A card as a row of the list."""
+    return Listed.model_validate(_fields(ident, card))
+
+
+def whole(ident: UUID, card: Card) -> Complaint:
+    """A card as a complaint."""
+    return Complaint.model_validate(_fields(ident, card))
+
+
+def _fields(ident: UUID, card: Card) -> Mapping[str, Any]:
+    about = card.summary or card.issue or card.narrative or ""
+    return {name: getattr(card, name) for name in card.__dataclass_fields__} | {
+        "id": ident,
+        "stage": card.stage,
+        "summary": about if len(about) <= SUMMARY_LENGTH else about[: SUMMARY_LENGTH - 1] + "…",
+        "next_promise_at": min(card.promises.values(), default=None),
+    }
+
+
+def happened(row: "asyncpg.Record", generation: str) -> Happened:
+    """A row of the story."""
+    data = from_json(row["body"])
+    refused = row["type"] == CommandRefused.type
+    parked = row["type"] in {InputParked.type, InputWaiting.type}
+    return Happened(
+        id=event_id(generation, row["service"], row["shard"], row["position"]), service=row["service"], shard=row["shard"],
+        position=row["position"], kind=row["kind"], stream=row["stream"], version=row["version"], type=row["type"], at=row["at"],
+        actor=row["actor"], cause=row["message_id"], trace_id=row["complaint"].hex, refused=refused,
+        why=data.get("why") if refused else data.get("reason") if parked else None, rule=data.get("rule") if refused else None,
+        invariant=data.get("invariant") if refused else None, asks=row["target"], hash=row["hash"].hex(), data=data,
+    )  # fmt: skip
+
+
+# ---- places in a list ------------------------------------------------------------------------------------------------------
+
+
+def _token(*values: Any) -> str:
+    return base64.urlsafe_b64encode(json.dumps(values, default=str).encode()).decode().rstrip("=")
+
+
+def _cursor(token: str) -> list[Any]:
+    return _cursor_of(token, (datetime, UUID))
+
+
+def _cursor_of(token: str, types: tuple[type, ...]) -> list[Any]:
+    try:
+        values = json.loads(base64.urlsafe_b64decode(token + "=" * (-len(token) % 4)))
+        return [TypeAdapter(of).validate_python(value) for of, value in zip(types, values, strict=True)]
+    except (ValueError, TypeError, binascii.Error, ValidationError) as error:
+        raise Problem(422, "invalid_request", "after: this is not the `next` of a page; begin without it") from error

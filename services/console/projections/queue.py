@@ -1,0 +1,46 @@
+"""Which complaints are there? One card a complaint, with the columns that people search by."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+from uuid import UUID
+
+from services.console.projections.card import CARD, Card, with_event
+from shared.contract.catalogue import EVENTS
+from shared.contract.envelope import is_requested
+from shared.contract.upcasts import read_event
+from shared.machine.projecting import Heard
+from shared.machine.store import Connection
+
+COLUMNS = {
+    "id": "uuid", "received_at": "timestamptz", "updated_at": "timestamptz", "stage": "text", "source": "text", "ref": "text",
+    "product": "text", "defect_kind": "text", "severity": "text", "owner": "text", "ending": "text", "held": "boolean", "refusals": "int",
+    "conflicts": "int", "parked": "int", "card": "bytea",
+}  # fmt: skip
+"""The table's columns and their types."""
+KINDS = frozenset({"complaint", "case", "learning"})
+"""The streams that have a complaint's id."""
+_ARRAYS = ", ".join(f"${number}::{of}[]" for number, of in enumerate(COLUMNS.values(), 1))
+_NEW = ", ".join(f"{column} = excluded.{column}" for column in COLUMNS if column != "id")
+_UPSERT = f"INSERT INTO complaints ({', '.join(COLUMNS)}) SELECT * FROM unnest({_ARRAYS}) ON CONFLICT (id) DO UPDATE SET {_NEW}"  # noqa: S608
+
+
+class Queue:
+    """Keeps the cards."""
+
+    async def project(self, connection: Connection, heard: Sequence[Heard]) -> None:
+        """See `Projection`."""
+        about = [one for one in heard if one.row.kind in KINDS and not is_requested(one.row.type)]
+        if not about:
+            return
+        ids = list({one.row.stream for one in about})
+        rows = await connection.fetch("SELECT id, card FROM complaints WHERE id = ANY($1)", ids)
+        cards: dict[UUID, Card] = {row["id"]: CARD.validate_json(row["card"]) for row in rows}
+        for one in about:
+            row = one.row
+            cards[row.stream] = with_event(cards.get(row.stream, Card()), read_event(row.type, row.body, EVENTS), row.now)
+        await connection.execute(_UPSERT, *zip(*(_columns(ident, card) for ident, card in cards.items()), strict=True))
+
+
+def _columns(ident: UUID, card: Card) -> Sequence[Any]:
+    values: Mapping[str, Any] = {"id": ident, "card": CARD.dump_json(card)}
+    return [values[column] if column in values else getattr(card, column) for column in COLUMNS]
