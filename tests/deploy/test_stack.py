@@ -28,7 +28,7 @@ DEEP = "a folder/with a name/that goes on and on and on and on/until no socket c
 @pytest.fixture(scope="module", autouse=True)
 def _ours():
     with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("PYTHONPATH", str(ROOT))  # where the small service is found
+        patch.setenv("PYTHONPATH", str(ROOT), prepend=os.pathsep)  # where the small service is found
         for name in ("MAKEGOOD_KAFKA", "MAKEGOOD_DATABASE", "MAKEGOOD_CONSOLE"):
             patch.delenv(name, raising=False)
         yield
