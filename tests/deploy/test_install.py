@@ -12,7 +12,7 @@ import pytest
 from aiokafka import AIOKafkaProducer
 
 from deploy.install import InstallationDiffers, install
-from deploy.roles import SERVICES, role, role_dsn
+from deploy.roles import SERVICES, STAGES, role, role_dsn
 from deploy.topics import TOPICS, TopicsDiffer, admin, ensure, partitions
 from shared.settings import Settings
 from tests.servers import database
@@ -197,6 +197,44 @@ async def test_a_service_may_only_do_what_the_migrations_grant(standing, forbidd
     async with connected(standing.role_dsn("intake")) as connection:
         with pytest.raises(asyncpg.InsufficientPrivilegeError):
             await connection.execute(forbidden)
+
+
+@pytest.fixture(scope="module")
+async def whole(servers):
+    """What every installation gets: the shipped migrations."""
+    return await servers.fresh_installation()
+
+
+FOR_EVER = ("journal", "ledger", "messages", "policy_versions")
+
+
+@pytest.mark.parametrize("service", STAGES)
+@pytest.mark.parametrize("table", FOR_EVER)
+async def test_what_was_told_and_decided_can_be_added_to_by_its_service_and_never_changed_or_removed(whole, service, table):
+    async with connected(whole.role_dsn(service)) as connection:
+        allowed = [
+            privilege
+            for privilege in ("SELECT", "INSERT", "UPDATE", "DELETE", "TRUNCATE", "REFERENCES", "TRIGGER")
+            if await connection.fetchval("SELECT has_table_privilege($1::text, $2::text)", table, privilege)
+        ]
+        assert allowed == ["SELECT", "INSERT"]
+        for forbidden in (f"UPDATE {table} SET body = ''", f"DELETE FROM {table}", f"TRUNCATE {table}", f"DROP TABLE {table}"):
+            with pytest.raises(asyncpg.InsufficientPrivilegeError):
+                await connection.execute(forbidden)
+
+
+@pytest.mark.parametrize("service", STAGES)
+async def test_nor_through_the_pieces_it_is_kept_in(whole, service):
+    async with connected(whole.role_dsn(service)) as connection:
+        pieces = await connection.fetch(
+            "SELECT inhrelid::regclass::text AS name FROM pg_inherits JOIN pg_class ON oid = inhrelid WHERE relkind IN ('r', 'p') "
+            "AND relnamespace = $1::text::regnamespace",
+            service,
+        )
+        assert len(pieces) >= 2 * whole.installed.shards
+        for (piece,) in pieces:
+            for privilege in ("UPDATE", "DELETE", "TRUNCATE"):
+                assert not await connection.fetchval("SELECT has_table_privilege($1::text, $2::text)", piece, privilege), (piece, privilege)
 
 
 def is_password(said, stored):
