@@ -130,7 +130,7 @@ def evolve(state: Case, event: CaseEvent) -> Case:
             return replace(state, owner=to, owner_of=generation)
         case CaseClosed(generation=generation, released=released):
             book = with_end(state.promises, "released", *released)
-            return replace(_in(generation, state), ended="withdrawn", misunderstanding=None, promises=book)
+            return replace(_in(generation, state), ended="withdrawn", promises=book)
         case InvestigationRecorded():
             return replace(state, investigated=fingerprint(event))
         case DecisionMade():

@@ -50,7 +50,7 @@ def make(book: Book, asked: PromiseAsked, made_at: MadeAt, context: Context) -> 
     if asked.due_at <= context.now:
         return Refusal(Rule.PROMISE_ALREADY_DUE)
     if len(book) >= PROMISES_MAX:
-        return Refusal(Rule.TOO_MANY, f"{PROMISES_MAX} promises were made here: keep them before making more")
+        return Refusal(Rule.TOO_MANY, f"{PROMISES_MAX} promises were made here, and no more fit: see to those that are open")
     return PromiseTerms(promise_id=_new_id(made_at, context), what=asked.what, due_at=asked.due_at, made_at=made_at)
 
 

@@ -20,13 +20,16 @@ from shared.contract.resolution import (
     OwnerChanged,
     PromiseBroken,
     PromiseKept,
+    PromiseMade,
     RecordReply,
     RenegotiatePromise,
+    ReplyReceived,
     StaleFactIgnored,
     SuspendCase,
 )
 from shared.contract.values import Proof
 from shared.machine.mind import Timer
+from shared.obligations.promises import PROMISES_MAX
 from tests.services.resolution.said import (
     A_CLEARING,
     A_CONFIRMATION,
@@ -34,6 +37,7 @@ from tests.services.resolution.said import (
     A_DECLINE,
     A_DELIVERY,
     A_MISUNDERSTANDING,
+    A_PROMISE,
     A_REPLY,
     A_START,
     ACTOR,
@@ -270,6 +274,31 @@ def test_what_was_promised_before_a_reopening_is_still_promised_and_breaks():
     past = (*OPEN, KEPT, SUSPENDED, REOPENED)
     assert STREAM.timers(after(*past)) == {f"promise/{LOAVES.promise_id}": Timer(LOAVES.due_at, 2)}
     given(*past).when(due(LOAVES, 2), now=LOAVES.due_at).then(PromiseBroken(promise_id=LOAVES.promise_id, due_at=LOAVES.due_at))
+
+
+def test_what_ended_before_a_reopening_does_not_count_against_new_promises():
+    """Those that are open do: there is a limit to what one case can hold."""
+    many = [STEP.model_copy(update={"promise_id": UUID(int=n)}) for n in range(1, PROMISES_MAX + 1)]
+    full = (OPENED, TAKEN_OVER.model_copy(update={"promises": tuple(many)}))
+    ended = [PromiseKept(promise_id=one.promise_id, by="rec-17") for one in many]
+    given(*full, *ended).when(A_PROMISE).then_refused(Rule.TOO_MANY)
+    (made,) = given(*full, *ended[1:], SUSPENDED, REOPENED).when(A_PROMISE).decided
+    assert isinstance(made, PromiseMade)
+    given(*full, SUSPENDED, REOPENED).when(A_PROMISE).then_refused(Rule.TOO_MANY)
+
+
+def test_what_the_customer_said_before_a_reopening_still_shows_their_word():
+    past = (*OPEN, ReplyReceived(reply_id=UUID(int=12), text="They are away.", received_at=NOW), SUSPENDED, REOPENED)
+    for known in (REPLY, UUID(int=12)):
+        proof = Proof(kind="reply", ref=str(known))
+        assert not isinstance(given(*past).when(RENEGOTIATES_IT.model_copy(update={"proof": proof})).decided, Refusal)
+
+
+def test_what_it_is_about_is_remembered_where_a_later_ownership_does_not_say():
+    unsaid = REOPENED.model_copy(update={"product": None})
+    again = [event.model_copy(update={"generation": 2}) for event in (DECIDED, STARTED, COMPLETED)]
+    (delivered, *_) = given(*OPEN, unsaid, *again).when(A_DELIVERY).decided
+    assert delivered.product == "bread"
 
 
 def test_a_promise_that_we_have_is_not_taken_over_again():
