@@ -67,13 +67,15 @@ class Servers:
     owner_dsn: str
     """The owner's way in, to the database `postgres`."""
     _numbers: Iterator[int] = field(default_factory=lambda: itertools.count(1))
+    _migrated: dict[tuple[object, ...], str] = field(default_factory=dict)
+    """Databases to copy: migrations take longer than all the rest."""
 
-    async def fresh_database(self) -> str:
-        """The owner's DSN of a new, empty database."""
+    async def fresh_database(self, template: str = "template0") -> str:
+        """The owner's DSN of a new database: an empty one, or a copy of another to which nobody is connected."""
         name = f"test_{next(self._numbers)}"
         connection = await asyncpg.connect(self.owner_dsn)
         try:
-            await connection.execute(f"CREATE DATABASE {name} ENCODING 'UTF8' TEMPLATE template0")
+            await connection.execute(f"CREATE DATABASE {name} ENCODING 'UTF8' TEMPLATE {template}")
         finally:
             await connection.close()
         return database(self.owner_dsn, name)
@@ -91,8 +93,14 @@ class Servers:
     async def fresh_installation(self, folders: Mapping[str, Path] = FOLDERS, shards: int = SHARDS) -> Installation:
         """A new database and new topics, installed. What an earlier test installed is without topics from now on."""
         await self.without_topics()
-        dsn = await self.fresh_database()
-        settings = Settings(kafka=self.kafka, database=dsn, shards=shards, tenant="default")
+        settings = Settings(kafka=self.kafka, shards=shards, tenant="default")
+        kind = (shards, *folders.items())
+        if kind not in self._migrated:
+            dsn = await self.fresh_database()
+            await install(dsn, self.kafka, settings, folders)
+            self._migrated[kind] = urlsplit(dsn).path[1:]
+        dsn = await self.fresh_database(self._migrated[kind])
+        settings = settings.model_copy(update={"database": dsn})
         return Installation(self.kafka, dsn, settings, await install(dsn, self.kafka, settings, folders))
 
 
