@@ -1,4 +1,9 @@
 import pytest
+import structlog
+
+structlog.configure(
+    processors=[structlog.stdlib.add_log_level, structlog.dev.ConsoleRenderer(exception_formatter=structlog.dev.plain_traceback)]
+)
 
 
 @pytest.fixture(scope="session")

@@ -57,13 +57,13 @@ class Shard(Worker):
         super().__init__(shard, feed, batch_records)
         self.mind, self.reader, self.pool, self._terms = terms.mind, terms.reader, terms.pool, terms
         self._cache = Cache()
-        self._head = self._room = Head(shard)
+        self._head = self._taken_over = self._room = Head(shard)
         self._relay: Relay | None = None
         self._last: tuple[datetime, float] | None = None
 
     async def _own(self) -> None:
         self._cache.forget()
-        self._head = self._room = await store.take_over(self.pool, self.shard)
+        self._head = self._taken_over = self._room = await store.take_over(self.pool, self.shard)
         ranges = await self.feed.ranges(self.shard)
         self._begin(ranges, self._head.offsets, self._head.incarnations, self.reader.events_of)
         self._relay = self._terms.relay(self.shard, self._head.epoch)
@@ -128,9 +128,8 @@ class Shard(Worker):
 
     def _fill(self, batch: Batch, due: Sequence[store.Due], fresh: Sequence[Told]) -> list[tuple[Key, str]]:
         """Gives the batch its inputs: what came due, then, if there is room, the records. The timers that nobody wants any more."""
-        head = batch.head
-        head.incarnations.update(self.watch.incarnations)
-        trying, head.trying = head.trying, ""
+        fatal = self._taken_over.trying
+        batch.head.incarnations.update(self.watch.incarnations)
         batch.begin(self._terms.default_policy)
         unwanted = []
         for one in due:
@@ -139,7 +138,7 @@ class Shard(Worker):
             else:
                 unwanted.append((one.key, one.timer.timer))
         for told in fresh if len(due) < store.DUE_MAX else ():
-            if trying and trying == _place(told):
+            if fatal and fatal == _place(told):
                 batch.park(told, "process_died", "the process died when it tried this one")
             else:
                 batch.take(told)

@@ -24,8 +24,8 @@ INBOX_BATCHES = 4
 """Batches' worth of records that wait in memory before fetching pauses."""
 IDLE_SECONDS = 1.0
 DUE_POLL_SECONDS = 0.02
-OURS = (asyncpg.DataError, asyncpg.IntegrityConstraintViolationError, asyncpg.SyntaxOrAccessError)
-"""What PostgreSQL answers to a mistake of ours: it does not pass by itself."""
+OURS = (ValueError, asyncpg.DataError, asyncpg.IntegrityConstraintViolationError, asyncpg.SyntaxOrAccessError)
+"""What PostgreSQL, or the library before it, answers to a mistake of ours: it does not pass by itself."""
 
 log = structlog.get_logger()
 

@@ -1,4 +1,4 @@
-"""A mind as small as can be, to hold the machine to its word: it adds, refuses, fails, asks others, wants to be woken, and hears of others."""
+"""A mind as small as can be, to hold the machine to its word: it adds, refuses, fails, asks others, wants to be woken."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace

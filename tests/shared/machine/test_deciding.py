@@ -4,6 +4,7 @@ from dataclasses import replace
 from datetime import timedelta
 
 import pytest
+from pydantic_core import from_json
 
 from shared.contract.machine import PublishPolicy, TimerDue
 from shared.contract.said import decode
@@ -26,9 +27,7 @@ def types(rows):
     return [row.type for row in rows]
 
 
-def body(row, event_type=None):
-    from pydantic_core import from_json
-
+def body(row):
     return from_json(row.body)
 
 
@@ -157,7 +156,7 @@ def test_a_row_that_was_passed_on_to_the_wrong_shard_is_parked_never_passed_on_a
 
 
 def test_what_a_stream_must_tell_another_is_a_row_that_asks_it(bench):
-    _, (added, asked) = bench.batch(bench.ask(Add(number=2, then_tell=ALSO_HERE), HERE))
+    _, (_, asked) = bench.batch(bench.ask(Add(number=2, then_tell=ALSO_HERE), HERE))
     assert (asked.type, asked.stream, asked.target, asked.correlation) == ("intake.NoteRequested.v1", HERE, ALSO_HERE, HERE)
     (row,), (event,) = bench.batch(bench.passed_on(asked))
     assert (row.outcome, event.stream, event.correlation) == (Outcome.ACCEPTED, ALSO_HERE, HERE)
@@ -193,7 +192,9 @@ def test_what_an_upstream_says_of_itself_is_not_believed(bench):
 
 
 def test_a_command_does_not_pass_for_a_submission(bench):
-    (row,), (event,) = bench.batch(bench.record(Add(number=1).to_bytes(), "complaints.submissions", headers=bench.ask(Add(number=1), HERE).headers))
+    (row,), (event,) = bench.batch(
+        bench.record(Add(number=1).to_bytes(), "complaints.submissions", headers=bench.ask(Add(number=1), HERE).headers)
+    )
     assert row.outcome == Outcome.PARKED
     assert "can't be submitted" in body(event)["reason"]
 
