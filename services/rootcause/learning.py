@@ -7,7 +7,7 @@ judged by its generation alone, whichever came first.
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import assert_never
+from typing import Literal, assert_never
 
 from services.rootcause.correction import Correction, digest_of, is_planned, meant, objection_to, terms_digest
 from services.rootcause.people import BETTER, person_named
@@ -36,6 +36,7 @@ from shared.contract.rootcause import (
     LookedSideways,
     LookSideways,
     NoFaultRecorded,
+    NoteCaseClosed,
     NoteProblemCorrection,
     OpenLearning,
     OwnerChanged,
@@ -47,7 +48,6 @@ from shared.contract.rootcause import (
     StaleFactIgnored,
     SuspendLearning,
     VerifyCause,
-    WithdrawalNoted,
 )
 from shared.machine.mind import Context, Stream, Timer
 
@@ -72,8 +72,8 @@ class Learning:
     closed: int = 0
     """The generation that was closed: where it is `opened`, the learning is closed."""
     outcome: str | None = None
-    suspended: bool = False
-    withdrawn: int = 0
+    suspended: Literal["objected", "reopened"] | None = None
+    """Why looking back stands still."""
     owner: str | None = None
     owner_of: int = 0
     """The generation of the last transfer: intake's word about the owner outranks what the delivery says."""
@@ -105,13 +105,10 @@ def evolve(state: Learning, event: LearningEvent) -> Learning:
     match event:
         case LearningOpened():
             return _opened(state, event)
-        case LearningResumed(generation=generation, trigger=trigger):
-            withdrawn = generation if trigger == "withdrawn" else state.withdrawn
-            return replace(state, generation=generation, opened=generation, suspended=False, withdrawn=withdrawn)
-        case LearningSuspended(generation=generation):
-            return replace(state, generation=generation, suspended=True)
-        case WithdrawalNoted(generation=generation):
-            return replace(state, withdrawn=generation)
+        case LearningResumed(generation=generation):
+            return replace(state, generation=generation, opened=generation, suspended=None)
+        case LearningSuspended(generation=generation, because=because):
+            return replace(state, generation=generation, suspended=because)
         case OwnerChanged(generation=generation, to=to):
             return replace(state, owner=to, owner_of=generation, people=_and(state.people, to))
         case CauseRecorded(digest=digest):
@@ -154,7 +151,6 @@ def _opened(state: Learning, event: LearningOpened) -> Learning:
         generation=event.generation,
         opened=event.generation,
         closed=state.closed,
-        withdrawn=event.generation if event.trigger == "withdrawn" else 0,
         owner=event.owner,
         owner_of=state.owner_of,
         people=_and(state.people, event.owner),
@@ -173,6 +169,11 @@ def decide(state: Learning, command: LearningCommand | TimerDue, context: Contex
             return _open(state, command)
         case SuspendLearning():
             return _suspend(state, command)
+        case NoteCaseClosed(generation=generation):
+            if generation < state.generation:
+                return [StaleFactIgnored(fact="withdrawn", generation=generation, current=state.generation)]
+            objected = state.is_open and state.suspended == "objected" and generation == state.generation
+            return [LearningResumed(generation=generation, trigger="withdrawn")] if objected else []
         case ChangeOwner(generation=generation, to=to):
             if generation < state.generation:
                 return [StaleFactIgnored(fact="transferred", generation=generation, current=state.generation)]
@@ -196,22 +197,18 @@ def _open(state: Learning, command: OpenLearning) -> Decision:
     if not state.is_open and generation > state.closed:
         owner = state.owner if state.owner_of >= generation else command.owner or state.owner
         return [LearningOpened(generation=generation, trigger=trigger, owner=owner, product=command.product)]
-    if state.is_open and (state.suspended or generation > state.opened):
-        return [LearningResumed(generation=generation, trigger=trigger)]
-    if state.is_open and trigger == "withdrawn" and state.withdrawn != generation:
-        return [WithdrawalNoted(generation=generation)]
-    return []
+    if not state.is_open or (trigger == "withdrawn" and state.suspended == "objected" and generation == state.generation):
+        return []  # whether what they object to was taken back in time is resolution's word
+    return [LearningResumed(generation=generation, trigger=trigger)] if state.suspended or generation > state.opened else []
 
 
 def _suspend(state: Learning, command: SuspendLearning) -> Decision:
-    """An objection to what was withdrawn, or learned already, holds nothing up; a reopening that was overtaken by its delivery neither."""
+    """An objection to what was learned already holds nothing up; a reopening that was overtaken by its delivery neither."""
     generation = command.generation
     if generation < state.generation:
         return [StaleFactIgnored(fact=command.because, generation=generation, current=state.generation)]
-    if command.because == "objected":
-        moot = state.suspended or not state.is_open or state.withdrawn == generation
-    else:
-        moot = generation == state.generation
+    objected = command.because == "objected"
+    moot = (state.suspended or not state.is_open) if objected else generation == state.generation
     return [] if moot else [LearningSuspended(generation=generation, because=command.because)]
 
 

@@ -1,12 +1,12 @@
 """What the other services' facts mean here: each is told to the learning of the same complaint. None of them is refused there."""
 
 from shared.contract.intake import ComplaintReopened, ComplaintWithdrawn, OwnershipTransferred
-from shared.contract.resolution import Delivered, DeliveryObjected
-from shared.contract.rootcause import ChangeOwner, LearningCommand, OpenLearning, SuspendLearning
+from shared.contract.resolution import CaseClosed, Delivered, DeliveryObjected
+from shared.contract.rootcause import ChangeOwner, LearningCommand, NoteCaseClosed, OpenLearning, SuspendLearning
 from shared.contract.said import by_type
 from shared.machine.mind import Fact
 
-HEARS = by_type((Delivered, DeliveryObjected, ComplaintWithdrawn, ComplaintReopened, OwnershipTransferred))
+HEARS = by_type((Delivered, DeliveryObjected, CaseClosed, ComplaintWithdrawn, ComplaintReopened, OwnershipTransferred))
 
 
 def translate(fact: Fact) -> LearningCommand | None:
@@ -18,6 +18,8 @@ def translate(fact: Fact) -> LearningCommand | None:
             return OpenLearning(generation=generation, trigger="withdrawn", owner=owner, product=product)
         case DeliveryObjected(generation=generation):
             return SuspendLearning(generation=generation, because="objected")
+        case CaseClosed(generation=generation):
+            return NoteCaseClosed(generation=generation)
         case ComplaintReopened(generation=generation):
             return SuspendLearning(generation=generation, because="reopened")
         case OwnershipTransferred(generation=generation, to=to):

@@ -76,6 +76,16 @@ class SuspendLearning(Command):
     because: Literal["objected", "reopened"]
 
 
+class NoteCaseClosed(Command):
+    """Resolution says: nothing more is delivered, since the customer took it back in time. An objection that was open holds nothing up."""
+
+    type: ClassVar[str] = "rootcause.NoteCaseClosed.v1"
+    stream: ClassVar[str] = "learning"
+    internal: ClassVar[bool] = True
+
+    generation: Generation
+
+
 class ChangeOwner(Command):
     """The complaint has another owner."""
 
@@ -227,14 +237,6 @@ class LearningResumed(Event):
 
     generation: Generation
     trigger: Trigger
-
-
-class WithdrawalNoted(Event):
-    """The complaint was withdrawn after its learning had opened: no objection of this generation holds it up any more."""
-
-    type: ClassVar[str] = "rootcause.WithdrawalNoted.v1"
-
-    generation: Generation
 
 
 class OwnerChanged(Event):
@@ -504,6 +506,7 @@ class ProblemCorrectionCompleted(Event):
 LearningCommand: TypeAlias = (
     OpenLearning
     | SuspendLearning
+    | NoteCaseClosed
     | ChangeOwner
     | RecordCause
     | VerifyCause
@@ -520,7 +523,6 @@ LearningEvent: TypeAlias = (
     LearningOpened
     | LearningSuspended
     | LearningResumed
-    | WithdrawalNoted
     | OwnerChanged
     | StaleFactIgnored
     | CauseRecorded

@@ -27,6 +27,7 @@ from shared.contract.rootcause import (
     LookedSideways,
     LookSideways,
     NoFaultRecorded,
+    NoteCaseClosed,
     NoteProblemCorrection,
     OpenLearning,
     OwnerChanged,
@@ -36,7 +37,6 @@ from shared.contract.rootcause import (
     StaleFactIgnored,
     SuspendLearning,
     VerifyCause,
-    WithdrawalNoted,
 )
 from tests.services.rootcause.said import (
     A_CAUSE,
@@ -166,11 +166,23 @@ def test_an_objection_suspends_and_the_next_delivery_resumes():
     given(OPENED, OBJECTED, LearningResumed(generation=1, trigger="delivered")).when(A_CAUSE).then(CAUSE_RECORDED)
 
 
-def test_a_withdrawal_ends_an_objection_whichever_is_heard_first():
-    given(OPENED, OBJECTED).when(OpenLearning(generation=1, trigger="withdrawn")).then(LearningResumed(generation=1, trigger="withdrawn"))
-    given(OPENED).when(OpenLearning(generation=1, trigger="withdrawn")).then(WithdrawalNoted(generation=1))
-    given(OPENED, WithdrawalNoted(generation=1)).when(OpenLearning(generation=1, trigger="withdrawn")).then()
-    given(OPENED, WithdrawalNoted(generation=1)).when(SuspendLearning(generation=1, because="objected")).then()
+def test_whether_a_withdrawal_ends_an_objection_is_resolutions_word():
+    resumed = LearningResumed(generation=1, trigger="withdrawn")
+    given(OPENED, OBJECTED).when(OpenLearning(generation=1, trigger="withdrawn")).then()
+    given(OPENED, OBJECTED).when(NoteCaseClosed(generation=1)).then(resumed)
+    given(OPENED, OBJECTED, resumed).when(NoteCaseClosed(generation=1)).then()
+    for past in ((), (OPENED,), (OPENED, CLOSED)):
+        given(*past).when(NoteCaseClosed(generation=1)).then()
+
+
+def test_a_withdrawal_that_came_too_late_leaves_the_customer_free_to_object():
+    withdrawn = LearningOpened(generation=1, trigger="withdrawn", owner="person:ines")
+    given(withdrawn).when(SuspendLearning(generation=1, because="objected")).then(OBJECTED)
+    given(withdrawn, OBJECTED).when(A_CAUSE).then_refused(Rule.NO_CAUSE_BEFORE_DELIVERY)
+
+
+def test_a_complaint_that_was_reopened_and_withdrawn_is_looked_back_upon():
+    given(OPENED, REOPENED).when(OpenLearning(generation=2, trigger="withdrawn")).then(LearningResumed(generation=2, trigger="withdrawn"))
 
 
 def test_a_reopened_complaint_suspends_and_its_delivery_opens_a_closed_learning_again():
@@ -199,6 +211,7 @@ def test_a_delivery_that_overtakes_its_reopening_is_not_held_up_by_it():
     [
         (OpenLearning(generation=1, trigger="delivered"), "delivered"),
         (OpenLearning(generation=1, trigger="withdrawn"), "withdrawn"),
+        (NoteCaseClosed(generation=1), "withdrawn"),
         (SuspendLearning(generation=1, because="objected"), "objected"),
         (SuspendLearning(generation=1, because="reopened"), "reopened"),
         (ChangeOwner(generation=1, to="person:ravi"), "transferred"),

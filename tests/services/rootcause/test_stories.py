@@ -28,6 +28,7 @@ PLANS = st.builds(
 FACTS = st.one_of(
     st.builds(said.OpenLearning, generation=GENERATIONS, trigger=st.sampled_from(["delivered", "delivered", "delivered", "withdrawn"])),
     st.builds(said.SuspendLearning, generation=GENERATIONS, because=st.sampled_from(["objected", "objected", "reopened"])),
+    st.builds(said.NoteCaseClosed, generation=GENERATIONS),
     st.builds(said.ChangeOwner, generation=GENERATIONS, to=st.sampled_from(["person:ines", "person:ravi"])),
 )
 CAUSES = st.one_of(

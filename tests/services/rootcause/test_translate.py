@@ -6,7 +6,7 @@ import pytest
 
 from services.rootcause.mind import MIND
 from shared.contract.refusals import Refusal
-from shared.contract.rootcause import ChangeOwner, OpenLearning, SuspendLearning
+from shared.contract.rootcause import ChangeOwner, NoteCaseClosed, OpenLearning, SuspendLearning
 from shared.contract.said import decode, short_name
 from shared.machine.mind import Fact
 from tests.services.rootcause.said import COMPLAINT, OPENED, context, fold
@@ -16,6 +16,7 @@ TOLD = {
     "Delivered": OpenLearning,
     "ComplaintWithdrawn": OpenLearning,
     "DeliveryObjected": SuspendLearning,
+    "CaseClosed": NoteCaseClosed,
     "ComplaintReopened": SuspendLearning,
     "OwnershipTransferred": ChangeOwner,
 }

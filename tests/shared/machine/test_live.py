@@ -71,7 +71,10 @@ async def test_timers_fire_once_and_not_early(live):
     await live.ready()
     await live.send(*((Add(number=1, wake_in_seconds=0.5 + n / 20), STREAMS[n]) for n in range(20)))
     await until(lambda: _is(live.events("intake.Woken.v1"), 20))
-    early = "SELECT count(*) FROM journal WHERE type = 'machine.TimerDue.v1' AND now < (convert_from(body, 'UTF8')::json->>'due_at')::timestamptz"
+    early = (
+        "SELECT count(*) FROM journal"
+        " WHERE type = 'machine.TimerDue.v1' AND now < (convert_from(body, 'UTF8')::json->>'due_at')::timestamptz"
+    )
     assert await live.fetchval(early) == 0
     assert await live.fetchval("SELECT count(*) FROM timers") == 0
     await asyncio.sleep(0.3)
@@ -312,7 +315,9 @@ TAMPERED = {
     "a state": "UPDATE state SET body = convert_to('{{\"total\":7,\"wake_at\":null}}', 'UTF8') WHERE shard = {0} AND kind = 'tally'",
     "a state's version": "UPDATE state SET version = version + 1 WHERE shard = {0} AND kind = 'tally'",
     "a missing state": "DELETE FROM state WHERE shard = {0} AND kind = 'tally'",
-    "a timer that nobody wants": "INSERT INTO timers SELECT shard, kind, stream, 'wake', now(), 1 FROM state WHERE shard = {0} AND kind = 'tally'",
+    "a timer that nobody wants": (
+        "INSERT INTO timers SELECT shard, kind, stream, 'wake', now(), 1 FROM state WHERE shard = {0} AND kind = 'tally'"
+    ),
     "the head's position": "UPDATE head SET position = position - 1 WHERE shard = {0}",
     "the head's journal": "UPDATE head SET journal_hash = hash WHERE shard = {0}",
 }

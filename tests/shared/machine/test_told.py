@@ -116,8 +116,8 @@ def test_reading_never_raises_and_the_journal_reads_the_same(topic, value, found
     assert told.fault or told.command is not None or told.source is not None
     packed = pack_headers(found)
     row = JournalRow(
-        1, 1, topic, 1, offset, offset + 1, told.message_id, told.type, told.kind, told.stream, b"key", packed, value, 1_000, NOW, "", "", 1,
-        "parked", "", 0, 0, 0, NOW,
+        1, 1, topic, 1, offset, offset + 1, told.message_id, told.type, told.kind, told.stream, b"key", packed, value, 1_000, NOW, "", "",
+        1, "parked", "", 0, 0, 0, NOW,
     )  # fmt: skip
     assert READER.journalled(row) == told
 
