@@ -1,11 +1,14 @@
 """Ledger rows as Kafka records, and back: the one place that knows the headers of events."""
 
+from functools import cache
 from uuid import UUID
 
 from shared.contract.envelope import event_id, key_of, unrequested
 from shared.machine.bytes import LedgerRow, read_moment, traceparent
 
 Headers = list[tuple[str, bytes]]
+_SPEC = ("ce_specversion", b"1.0")
+_JSON = ("content-type", b"application/json")
 
 
 class NotAnEvent(ValueError):
@@ -16,15 +19,16 @@ def event_headers(row: LedgerRow, previous: bytes, generation: str, service: str
     """The headers of a ledger row on `<service>.events`."""
     ident = event_id(generation, service, row.shard, row.position)
     subject = str(row.stream).encode()
+    of_type, schema = _type_headers(row.type)
     found: Headers = [
-        ("ce_specversion", b"1.0"),
+        _SPEC,
         ("ce_id", ident.encode()),
         ("ce_source", f"/{service}".encode()),
-        ("ce_type", row.type.encode()),
+        of_type,
         ("ce_time", row.now_text.encode()),
         ("ce_subject", subject),
-        ("ce_dataschema", f"/schemas/{row.type}.json".encode()),
-        ("content-type", b"application/json"),
+        schema,
+        _JSON,
         ("ce_actor", row.actor.encode()),
         ("ce_causationid", row.message_id.encode()),
         ("ce_correlationid", subject if row.correlation == row.stream else str(row.correlation).encode()),
@@ -43,18 +47,24 @@ def event_headers(row: LedgerRow, previous: bytes, generation: str, service: str
     return found
 
 
+@cache
+def _type_headers(type_name: str) -> tuple[tuple[str, bytes], tuple[str, bytes]]:
+    """What follows from an event's type: there are few types and many events."""
+    return ("ce_type", type_name.encode()), ("ce_dataschema", f"/schemas/{type_name}.json".encode())
+
+
 def request_headers(row: LedgerRow, generation: str, service: str) -> Headers:
     """The headers of a `…Requested` row on the command topic: the command it carries, asked by a row of the ledger."""
     assert row.target is not None, "a request names whom it asks"
     ident = event_id(generation, service, row.shard, row.position)
     found: Headers = [
-        ("ce_specversion", b"1.0"),
+        _SPEC,
         ("ce_id", ident.encode()),
         ("ce_source", f"/{service}".encode()),
         ("ce_type", unrequested(row.type).encode()),
         ("ce_time", row.now_text.encode()),
         ("ce_subject", str(row.target).encode()),
-        ("content-type", b"application/json"),
+        _JSON,
         ("ce_actor", row.actor.encode()),
         ("ce_correlationid", str(row.correlation).encode()),
         ("traceparent", traceparent(row.correlation, ident).encode()),
