@@ -1,0 +1,54 @@
+"""Which complaint is meant: by its id, the beginning of it, or how its source knows it."""
+
+import re
+from uuid import UUID
+
+from deploy.cli.database import connected, run
+from deploy.cli.exits import Exit, stop
+from deploy.local.stack import Stack
+from shared.contract.envelope import complaint_id
+
+BEGINNING_MIN = 6
+BEGINNING = re.compile(rf"[0-9a-f]{{{BEGINNING_MIN},32}}")
+CANDIDATES_MAX = 5
+SHOWN = 8
+"""So many characters of an id are shown in a list: enough to tell it from others."""
+FORMS = "write the whole id, its first six or more characters, or SOURCE:REF, as in shop:4711"
+
+
+def complaint_of(given: str, stack: Stack) -> UUID:
+    """The complaint that is meant. Ends the command where none can be, or more than one."""
+    text = given.strip().lower()
+    try:
+        return UUID(text)
+    except ValueError:
+        pass
+    if ":" in given:
+        return _by_reference(*given.strip().split(":", 1))
+    digits = text.replace("-", "")
+    if not BEGINNING.fullmatch(digits):
+        stop(f"{given} is no complaint's id: {FORMS}.", Exit.USAGE)
+    return _by_beginning(digits, stack)
+
+
+def _by_reference(source: str, ref: str) -> UUID:
+    if not source or not ref:
+        stop(f"SOURCE:REF needs both: {FORMS}.", Exit.USAGE)
+    return complaint_id(source, ref)
+
+
+def _by_beginning(digits: str, stack: Stack) -> UUID:
+    lowest, highest = UUID(digits.ljust(32, "0")), UUID(digits.ljust(32, "f"))
+
+    async def candidates() -> list[UUID]:
+        async with connected(stack.owner_dsn, "console") as connection:
+            query = "SELECT id FROM complaints WHERE id BETWEEN $1 AND $2 ORDER BY id LIMIT $3"
+            return [row["id"] for row in await connection.fetch(query, lowest, highest, CANDIDATES_MAX + 1)]
+
+    found = run(candidates())
+    if not found:
+        stop(f"No complaint's id begins with {digits}. `makegood complaint list` shows which there are.", Exit.NOT_FOUND)
+    if len(found) > 1:
+        some = ", ".join(map(str, found[:CANDIDATES_MAX])) + (", …" if len(found) > CANDIDATES_MAX else "")
+        stop(f"More than one complaint's id begins with {digits}: {some}. Write more of it.", Exit.USAGE)
+    return found[0]

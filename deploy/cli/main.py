@@ -1,0 +1,100 @@
+"""`makegood`: the command line. A command's module is loaded when it is asked for, so that help comes at once."""
+
+import importlib
+from dataclasses import dataclass
+from typing import Any
+
+import typer
+from typer.core import TyperCommand, TyperGroup
+from typer.main import get_command
+
+RUN, ASK, PROVE, OWN = "Run it", "Tell it and ask it", "Look inside and prove", "On servers of your own"
+
+
+@dataclass(frozen=True, slots=True)
+class Later:
+    """A command that is not loaded yet."""
+
+    module: str
+    """It has `register(app)`."""
+    panel: str
+    sentence: str
+    """The first of the command's help."""
+
+
+COMMANDS = {
+    "up": Later("deploy.cli.up", RUN, "Start everything on this machine, and say where it is."),
+    "down": Later("deploy.cli.up", RUN, "Stop everything that `makegood up` started. All that was told stays."),
+    "status": Later("deploy.cli.status", RUN, "Show what runs, whether it is ready, and how far it is."),
+    "doctor": Later("deploy.cli.doctor", RUN, "Look at everything that can be wrong, and say what to do."),
+    "submit": Later("deploy.cli.submit", ASK, "Submit complaints from files."),
+    "complaint": Later("deploy.cli.complaint", ASK, "See complaints: the list, one of them, its history, its trace."),
+    "command": Later("deploy.cli.command", ASK, "Ask a service for something, and see what can be asked."),
+    "parked": Later("deploy.cli.parked", ASK, "See the inputs that could not be decided, whole, with the reason."),
+    "follow": Later("deploy.cli.follow", PROVE, "Follow one input of a complaint through the ten hops of the system, with the code of each."),
+    "verify": Later("deploy.cli.verify", PROVE, "Prove that every ledger is whole and unchanged."),
+    "replay": Later("deploy.cli.replay", PROVE, "Decide the journals again, and compare with the ledgers."),
+    "trace": Later("deploy.cli.trace", PROVE, "Send the traces of complaints to where traces are kept."),
+    "install": Later("deploy.cli.servers", OWN, "Install on the servers that MAKEGOOD_KAFKA and MAKEGOOD_DATABASE name."),
+    "run": Later("deploy.cli.servers", OWN, "Run one service in the foreground."),
+}
+"""All commands, in the order in which help shows them."""
+
+
+class Commands(TyperGroup):
+    """The commands, each of them a stand-in with its first sentence until it is asked for."""
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        for name, later in COMMANDS.items():
+            self.add_command(TyperCommand(name, help=later.sentence, rich_help_panel=later.panel))
+
+    def resolve_command(self, ctx: Any, args: list[str]) -> Any:
+        """The command that is asked for, loaded."""
+        if args and args[0] in COMMANDS:
+            self.load(args[0])
+        return super().resolve_command(ctx, args)
+
+    def load(self, name: str) -> None:
+        """Puts a command in the place of its stand-in."""
+        found = typer.Typer()
+        found.callback()(_nothing)
+        importlib.import_module(COMMANDS[name].module).register(found)
+        group = get_command(found)
+        assert isinstance(group, TyperGroup), "with a callback it is a group"
+        command = group.commands[name]
+        command.rich_help_panel = COMMANDS[name].panel  # type: ignore[attr-defined]
+        self.add_command(command, name)
+
+
+def _nothing() -> None:
+    """So that a single command stays a command of a group."""
+
+
+app = typer.Typer(
+    cls=Commands, no_args_is_help=True, pretty_exceptions_enable=False, context_settings={"help_option_names": ["-h", "--help"]}
+)
+
+
+@app.callback()
+def makegood() -> None:
+    """Complaints made good: owned, fixed, delivered, learned from.
+
+    Begin with `makegood up`; it says what to try next. Every command has --help with an example, and every one that reads has --json.
+
+    Exit codes: 0 done, 1 failed, 2 usage, 3 not found, 4 refused by a rule, 5 proof failed.
+    """
+
+
+def everything() -> TyperGroup:
+    """All commands, loaded: what the documentation is written from."""
+    group = get_command(app)
+    assert isinstance(group, Commands), "the app is made of them"
+    for name in COMMANDS:
+        group.load(name)
+    return group
+
+
+def main() -> None:
+    """The `makegood` command."""
+    app()

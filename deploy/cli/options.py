@@ -1,0 +1,18 @@
+"""The options that many commands share."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+Home = Annotated[
+    Path | None,
+    typer.Option("--home", metavar="FOLDER", help="Where the embedded stack keeps everything [default: MAKEGOOD_HOME, else .makegood]."),
+]
+AsJson = Annotated[bool, typer.Option("--json", help="One JSON document on standard output.")]
+ComplaintId = Annotated[
+    str,
+    typer.Argument(metavar="ID", help="The complaint: its id, the first six or more characters of it, or SOURCE:REF, as in shop:4711."),
+]
+Service = Annotated[str | None, typer.Option("--service", metavar="NAME", help="Only this one: intake, resolution or rootcause.")]
+ShardNumber = Annotated[int | None, typer.Option("--shard", min=0, metavar="N", help="Only this one.")]

@@ -1,0 +1,145 @@
+"""What is printed: data on standard output, everything else on standard error.
+
+Where standard output is no terminal, tables are plain: aligned, whole, without colours or lines.
+"""
+
+import json
+import sys
+import textwrap
+import unicodedata
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import UTC, datetime
+from functools import cache
+from typing import Any
+
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+NARROW = 100
+"""Columns; below them a terminal is shown less of each row."""
+TURNING = frozenset("\u061c\u200e\u200f\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069")
+"""Characters that turn the direction of writing, and so can make a text look like another."""
+
+
+@cache
+def _console(stream: str) -> Console:
+    return Console(stderr=stream == "stderr", highlight=False, emoji=False, soft_wrap=False)
+
+
+def out() -> Console:
+    """Standard output."""
+    return _console("stdout")
+
+
+def err() -> Console:
+    """Standard error."""
+    return _console("stderr")
+
+
+def on_terminal() -> bool:
+    """Whether somebody looks at standard output."""
+    return sys.stdout.isatty()
+
+
+def say(sentence: str, *, style: str = "") -> None:
+    """A sentence for whoever looks on; no data."""
+    err().print(visible(sentence, breaks=True), style=style or None, markup=False, soft_wrap=True)
+
+
+def show(line: str = "", *, style: str = "") -> None:
+    """A line of data."""
+    out().print(visible(line), style=style or None, markup=False, soft_wrap=True)
+
+
+def show_indented(text: str, indent: int, *, hang: int = 0, style: str = "") -> None:
+    """A longer text, broken into lines where the terminal ends, each of them indented; by `hang` more after the first."""
+    width = max(out().width, indent + hang + 20) if on_terminal() else sys.maxsize
+    first, others = " " * indent, " " * (indent + hang)
+    wrap = textwrap.TextWrapper(
+        width, initial_indent=first, subsequent_indent=others, break_long_words=False, break_on_hyphens=False, replace_whitespace=False
+    )
+    for line in wrap.wrap(visible(text)):
+        show(line, style=style)
+
+
+def show_json(data: Any) -> None:
+    """Data as one JSON document."""
+    print(json.dumps(data, indent=2, ensure_ascii=False, default=_as_text))  # noqa: T201 - data goes to standard output
+
+
+def _as_text(value: Any) -> str:
+    return value.isoformat() if isinstance(value, datetime) else value.hex() if isinstance(value, bytes) else str(value)
+
+
+def table(headings: Sequence[str], rows: Iterable[Sequence[object]], *, right: Iterable[int] = (), fold: bool = False) -> None:
+    """Rows as a table.
+
+    Args:
+        headings: The columns.
+        rows: What stands in them.
+        right: Which columns are numbers.
+        fold: Whether the last column is broken into lines where it is too long for the terminal, rather than cut.
+    """
+    cells = [[visible(str(cell)) for cell in row] for row in rows]
+    numbers = frozenset(right)
+    if on_terminal():
+        _draw(headings, cells, numbers, fold=fold)
+        return
+    widths = [max(map(len, column)) for column in zip(headings, *cells, strict=True)]
+    for row in (headings, *cells):
+        aligned = (
+            cell.rjust(width) if number in numbers else cell.ljust(width) for number, (cell, width) in enumerate(zip(row, widths, strict=True))
+        )
+        print("  ".join(aligned).rstrip())  # noqa: T201
+
+
+def _draw(headings: Sequence[str], cells: Sequence[Sequence[str]], numbers: frozenset[int], *, fold: bool) -> None:
+    drawn = Table(box=None, header_style="bold", pad_edge=False, padding=(0, 2, 0, 0))
+    last = len(headings) - 1
+    for number, heading in enumerate(headings):
+        is_last = number == last
+        drawn.add_column(
+            heading, justify="right" if number in numbers else "left", no_wrap=not (fold and is_last),
+            overflow="fold" if fold and is_last else "ellipsis", min_width=None if is_last else min(12, _width(cells, number, heading)),
+        )  # fmt: skip
+    for row in cells:
+        drawn.add_row(*(Text(cell) for cell in row))
+    out().print(drawn)
+
+
+def _width(cells: Sequence[Sequence[str]], number: int, heading: str) -> int:
+    return max([len(heading), *(len(row[number]) for row in cells)])
+
+
+def fields(pairs: Mapping[str, object]) -> None:
+    """A thing's fields, one a line: what is empty is left out."""
+    there = {name: str(value) for name, value in pairs.items() if value not in (None, "", [], {}, ())}
+    width = max(map(len, there), default=0)
+    for name, value in there.items():
+        first, *more = value.splitlines() or [""]
+        show(f"{name.ljust(width)}  {first}")
+        for line in more:
+            show(f"{'':{width}}  {line}")
+
+
+def visible(text: str, *, breaks: bool = False) -> str:
+    """Text without anything that could move a terminal's cursor or turn its writing round: such characters as escapes.
+
+    `breaks`: line breaks are kept.
+    """
+    if text.isascii() and text.isprintable():
+        return text
+    return "".join(one if _harmless(one, breaks=breaks) else repr(one)[1:-1] for one in text)
+
+
+def _harmless(one: str, *, breaks: bool) -> bool:
+    return (breaks and one == "\n") or (unicodedata.category(one) not in {"Cc", "Cs", "Zl", "Zp"} and one not in TURNING)
+
+
+def moment(at: str | datetime | None, *, precise: bool = False) -> str:
+    """A moment as it is shown everywhere: UTC, to the second or to the millisecond."""
+    if at is None:
+        return "–"
+    when = (datetime.fromisoformat(at) if isinstance(at, str) else at).astimezone(UTC)
+    return f"{when:%Y-%m-%d %H:%M:%S}{f'.{when.microsecond // 1000:03}' if precise else ''}Z"

@@ -1,0 +1,122 @@
+"""`makegood complaint trace` shows a complaint's trace; `makegood trace export` sends all of them to where traces are kept."""
+
+from dataclasses import asdict
+from pathlib import Path
+from typing import Annotated, Any
+from uuid import UUID
+
+import typer
+
+from deploy.cli import output
+from deploy.cli.database import connected, installation, run
+from deploy.cli.exits import Exit, stop
+from deploy.cli.ids import complaint_of
+from deploy.cli.options import AsJson, ComplaintId, Home
+from deploy.cli.place import home_of, settings, stack_of
+from deploy.cli.waterfall import LEGEND, draw
+from deploy.local.stack import Stack
+from deploy.traces.export import Export, Place
+from deploy.traces.reading import of_complaint
+from shared.machine.traces import Span
+
+PLACE = "traces.json"
+"""In the home: how far the traces were exported."""
+
+
+def register(app: typer.Typer) -> None:
+    """Adds the group to the app."""
+    group = typer.Typer(help="Send the traces of complaints to where traces are kept.", no_args_is_help=True)
+    group.callback()(_of_all)
+    group.command("export")(export)
+    app.add_typer(group, name="trace")
+
+
+def _of_all() -> None:
+    """Send the traces of complaints to where traces are kept.
+
+    The trace of one complaint is shown by `makegood complaint trace ID`.
+    """
+
+
+def trace(*, complaint_id: ComplaintId, as_json: AsJson = False, home: Home = None) -> None:
+    """Draw the trace of a complaint: what was asked, what came of it in which service, and how long each took.
+
+    It is made from the ledgers, so it is whole, and can be made again at any time. --json gives the spans, as they are exported.
+
+    Example: makegood complaint trace 7498c925
+    """
+    stack = stack_of(home)
+    ident = complaint_of(complaint_id, stack)
+    spans = run(_spans(stack, ident))
+    if not spans:
+        stop(f"Nothing is known of a complaint {ident}. `makegood complaint list` shows which there are.", Exit.NOT_FOUND)
+    if as_json:
+        output.show_json({"trace_id": ident.hex, "spans": [as_data(span) for span in spans]})
+        return
+    draw(spans)
+    output.say(LEGEND, style="dim")
+
+
+async def _spans(stack: Stack, complaint: UUID) -> list[Span]:
+    async with connected(stack.owner_dsn) as connection:
+        there = await installation(connection)
+        return await of_complaint(connection, there.generation, there.shards, complaint)
+
+
+def as_data(span: Span) -> dict[str, Any]:
+    """A span as JSON has it."""
+    found = asdict(span)
+    found["kind"] = "consumer" if found.pop("of_input") else "producer"
+    return found
+
+
+def export(
+    *,
+    follow: Annotated[bool, typer.Option("--follow", help="Go on, for ever; stop it with Ctrl-C.")] = False,
+    to: Annotated[
+        str | None, typer.Option("--to", metavar="URL", help="Where traces go (OTLP over HTTP) [default: MAKEGOOD_OTLP].")
+    ] = None,
+    place: Annotated[
+        Path | None, typer.Option("--place", metavar="FILE", help=f"Keeps how far it is [default: {PLACE} in the home].")
+    ] = None,
+    home: Home = None,
+) -> None:
+    """Send every trace that was not sent yet, from the ledgers, over OTLP/HTTP.
+
+    It may be stopped at any moment and goes on from where it was. Without its place it sends everything again, with the same ids.
+
+    Example: makegood trace export --follow --to http://127.0.0.1:4318/v1/traces
+    """
+    address = to or settings().otlp
+    if not address:
+        stop("Nobody said where traces go: --to URL, or MAKEGOOD_OTLP, as in http://127.0.0.1:4318/v1/traces.", Exit.USAGE)
+    stack = stack_of(home)
+    file = place or home_of(home) / PLACE
+    try:
+        kept = Place(file)
+    except (OSError, ValueError) as error:
+        stop(f"{file} can't be read ({error}). Remove it to send everything again, or name another with --place.")
+    sent = run(_export(stack, kept, address, follow=follow))
+    output.say(f"{sent:,} spans were sent to {address}.")
+
+
+async def _export(stack: Stack, place: Place, address: str, *, follow: bool) -> int:
+    from deploy.traces.otlp import NotTaken, Sender  # noqa: PLC0415 - half a second, and only where traces are sent
+
+    total = 0
+
+    def tell(number: int) -> None:
+        nonlocal total
+        total += number
+
+    async with connected(stack.owner_dsn) as connection:
+        there = await installation(connection)
+        sender = Sender(address, there.generation)
+        try:
+            with output.err().status(f"sending to {address}"):
+                await Export(connection, there.generation, there.shards, place, sender).run(follow=follow, tell=tell)
+        except NotTaken as error:
+            stop(f"{str(error)[:1].upper()}{str(error)[1:]}. What was sent before is noted; the rest goes with the next export.")
+        finally:
+            sender.close()
+    return total

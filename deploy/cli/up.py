@@ -1,0 +1,190 @@
+"""`makegood up` and `makegood down`: everything on this machine, in the background."""
+
+import signal
+import threading
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from types import FrameType
+from typing import Annotated, Any
+
+import typer
+
+from deploy.cli import output
+from deploy.cli.client import Client
+from deploy.cli.exits import Exit, stop
+from deploy.cli.ids import SHOWN
+from deploy.cli.options import Home
+from deploy.cli.place import home_of, outside, stack_of
+from deploy.local import stack, state
+from deploy.local.part import born
+
+READY = "ready"
+STAGES_LINE = ("own", "fix", "deliver", "retrain", "settled")
+OUTSIDE = """\
+MAKEGOOD_KAFKA and MAKEGOOD_DATABASE name servers of your own, and `makegood up` is for those that it brings along. For yours:
+  makegood install              makes database roles, schemas, tables and topics, or brings them up to date
+  makegood run intake           runs a service in the foreground; so do resolution, rootcause and console
+Unset both to use the embedded ones."""
+
+
+def register(app: typer.Typer) -> None:
+    """Adds the commands to the app."""
+    app.command()(up)
+    app.command()(down)
+
+
+def up(
+    *,
+    no_sample: Annotated[bool, typer.Option("--no-sample", help="Begin without any complaints, instead of with some to look at.")] = False,
+    home: Home = None,
+) -> None:
+    """Start everything on this machine, and say where it is.
+
+    Kafka, PostgreSQL, the three services and the console run in the background until `makegood down`. The first start takes half a
+    minute and puts some real complaints in, to look at. Started again, it goes on with what is there. Ctrl-C undoes a start.
+
+    Example: makegood up
+    """
+    if outside():
+        stop(OUTSIDE, Exit.USAGE)
+    place = home_of(home)
+    with undone_if_interrupted(place) as running:
+        running()
+        if not no_sample:
+            _sample(place)
+    _tell(place)
+
+
+def down(*, home: Home = None) -> None:
+    """Stop everything that `makegood up` started. All that was told stays.
+
+    Example: makegood down
+    """
+    place = home_of(home)
+    with output.err().status("stopping: the services, then Kafka, then PostgreSQL"):
+        was = stack.stop(place)
+    output.say(f"Stopped. What was told is in {place}; `makegood up` goes on with it." if was else f"Nothing runs in {place}.")
+
+
+# ---- starting, and undoing it ----------------------------------------------------------------------------------------------
+
+
+@contextmanager
+def undone_if_interrupted(home: Path) -> Iterator[Callable[[], None]]:
+    """Gives what starts the stack. When the block is interrupted, what it started is stopped; what ran before goes on."""
+    started: list[tuple[int, str | None]] = []
+
+    def running() -> None:
+        found = state.read(home)
+        if found is not None and found.alive and found.phase == "running":
+            output.say(f"Everything runs already, in {home}.")
+            return
+        with _held_back():  # between the start and the note of it nothing may come
+            pid = stack.start(home)
+            started.append((pid, born(pid)))
+        _watch(home, pid)
+
+    with _handling(_interrupt, signal.SIGTERM):
+        try:
+            yield running
+        except KeyboardInterrupt:
+            for pid, began in started:
+                with _deaf(), output.err().status("undoing the start"):
+                    stack.stop_supervisor(pid, began)
+            output.say("Interrupted. What this started was stopped again." if started else "Interrupted.")
+            raise typer.Exit(128 + signal.SIGINT) from None
+
+
+def _watch(home: Path, pid: int) -> None:
+    """Waits until everything runs, and says what is ready."""
+    said: set[str] = set()
+    with output.err().status("starting PostgreSQL and Kafka") as spinner:
+
+        def tell(found: state.StackState) -> None:
+            for part in found.parts:
+                if part.state == READY and part.name not in said:
+                    said.add(part.name)
+                    output.say(f"{part.name} is ready at {part.address}")
+            waiting = [part.name for part in found.parts if part.state != READY]
+            spinner.update(found.doing or (f"waiting for {', '.join(waiting)}" if waiting else "preparing the database and the topics"))
+
+        try:
+            stack.wait(home, pid, tell)
+        except stack.StackFailed as failed:
+            stop(f"It did not start: {failed}")
+
+
+def _interrupt(*_: Any) -> None:
+    """A polite signal interrupts like Ctrl-C does."""
+    raise KeyboardInterrupt
+
+
+@contextmanager
+def _held_back() -> Iterator[None]:
+    """An interrupt that comes meanwhile takes effect afterwards."""
+    came: list[int] = []
+    with _handling(lambda number, _: came.append(number), signal.SIGINT, signal.SIGTERM):
+        yield
+    if came:
+        raise KeyboardInterrupt
+
+
+@contextmanager
+def _deaf() -> Iterator[None]:
+    """Interrupts are told to wait: what is under way is the undoing itself."""
+    with _handling(lambda *_: output.say("One moment: it is being stopped."), signal.SIGINT, signal.SIGTERM):
+        yield
+
+
+@contextmanager
+def _handling(handler: Callable[[int, FrameType | None], Any], *numbers: signal.Signals) -> Iterator[None]:
+    if threading.current_thread() is not threading.main_thread():  # signals are handled by the main thread alone
+        yield
+        return
+    before = {number: signal.signal(number, handler) for number in numbers}
+    try:
+        yield
+    finally:
+        for number, was in before.items():
+            signal.signal(number, was)
+
+
+# ---- what is there ---------------------------------------------------------------------------------------------------------
+
+
+def _sample(home: Path) -> None:
+    """Where there are no complaints yet, some come in."""
+    try:
+        from deploy.sample.feed import first_sample  # type: ignore[import-not-found]  # noqa: PLC0415
+    except ModuleNotFoundError:
+        return
+    if _counts(home)["complaints"] == 0:
+        first_sample(stack_of(home))
+
+
+def _counts(home: Path) -> Mapping[str, Any]:
+    with Client.of(home) as console:
+        found: Mapping[str, Any] = console.get("/api/counts")
+        return found
+
+
+def _tell(home: Path) -> None:
+    with Client.of(home) as console:
+        counts = console.get("/api/counts")
+        page = console.get("/api/complaints", {"limit": 1, "refused": True})["complaints"] or console.get("/api/complaints", {"limit": 1})["complaints"]
+    output.show(f"console      {console.address}")
+    stages = "   ".join(f"{stage} {counts['by_stage'][stage]:,}" for stage in STAGES_LINE)
+    output.show(f"complaints   {counts['complaints']:,}   ({stages})")
+    output.show()
+    output.show("Three things to try:")
+    for command in _to_try(page[0]["id"][:SHOWN] if page else "", home):
+        output.show(f"  {command}")
+
+
+def _to_try(ident: str, home: Path) -> list[str]:
+    where = "" if home == home_of(None) else f" --home {home}"
+    if ident:
+        return [f"makegood complaint history {ident}{where}", f"makegood follow {ident}{where}", f"makegood verify{where}"]
+    first = 'makegood command send shop:1 SubmitComplaint --set source=shop --set ref=1 --set narrative="The bread was wet."'
+    return [f"{first}{where}", f"makegood complaint history shop:1{where}", f"makegood verify{where}"]
