@@ -121,16 +121,16 @@ def evolve(state: Case, event: CaseEvent) -> Case:
             CaseOpened(generation=generation, owner=owner, product=product)
             | CaseReopened(generation=generation, owner=owner, product=product)
         ):
-            return replace(_in(generation, state), opened=generation, owner=owner, product=product or state.product)
+            return replace(_anew(state, generation), opened=generation, owner=owner, product=product or state.product)
         case CaseSuspended(generation=generation):
-            return _in(generation, state)
+            return _anew(state, generation)
         case ObligationsTakenOver(promises=terms, replies=replies):
             return replace(state, promises=with_terms(state.promises, *terms), replies=with_reply(state.replies, *replies))
         case OwnerChanged(generation=generation, to=to):
             return replace(state, owner=to, owner_of=generation)
         case CaseClosed(generation=generation, released=released):
             book = with_end(state.promises, "released", *released)
-            return replace(_in(generation, state), ended="withdrawn", promises=book)
+            return replace(_anew(state, generation), ended="withdrawn", promises=book)
         case InvestigationRecorded():
             return replace(state, investigated=fingerprint(event))
         case DecisionMade():
@@ -162,10 +162,8 @@ def evolve(state: Case, event: CaseEvent) -> Case:
             assert_never(event)
 
 
-def _in(generation: int, state: Case) -> Case:
+def _anew(state: Case, generation: int) -> Case:
     """A later generation decides, fixes and delivers afresh. What is still promised and what the customer said go with it."""
-    if generation == state.generation:
-        return state
     return Case(
         generation=generation,
         opened=state.opened,

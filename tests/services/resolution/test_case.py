@@ -333,6 +333,12 @@ def test_the_last_transfer_names_the_owner_whatever_the_ownership_says():
     )
 
 
+def test_a_transfer_that_overtakes_the_reopening_names_the_owner_of_the_next_ownership():
+    ahead = OwnerChanged(generation=2, to="person:kim")
+    (reopened, _) = given(*OPEN, ahead, SUSPENDED).when(AN_OPENING.model_copy(update=AGAIN)).decided
+    assert reopened.owner == "person:kim"
+
+
 def test_a_transfer_that_was_overtaken_by_a_later_one_has_no_effect():
     ahead = OwnerChanged(generation=3, to="person:kim")
     given(*OPEN, ahead).when(ChangeOwner(generation=2, to="person:ravi")).then(

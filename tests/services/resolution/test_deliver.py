@@ -134,6 +134,8 @@ def test_new_evidence_is_heard_while_another_objection_is_open(past):
     given(*past).when(NEW_EVIDENCE).then(EVIDENT)
     given(*past, EVIDENT).when(NEW_EVIDENCE).then()
     given(*past, EVIDENT).when(A_DELIVERY).then_refused(Rule.NO_DELIVERY_BEFORE_FIX)
+    more = NEW_EVIDENCE.model_copy(update={"reason": "And here is the invoice."})
+    given(*past, EVIDENT).when(more).then_refused(Rule.NOTHING_DELIVERED)
 
 
 @CASES("ending", [CONFIRMED, ASSUMED], ids=named)

@@ -53,6 +53,7 @@ CASES = pytest.mark.parametrize
 def test_a_decision_is_made_once():
     given(*OPEN).when(A_DECISION).then(DECIDED)
     given(*OPEN, DECIDED).when(A_DECISION).then()
+    given(*OPEN, DECIDED).when(A_DECISION.model_copy(update={"remedies": ()})).then_refused(Rule.DECISION_STANDS)
 
 
 def test_a_decline_goes_with_its_counter_offer():
@@ -101,10 +102,10 @@ def test_a_fix_starts_after_the_decision_and_is_completed_after_the_start():
     given(*OPEN, DECIDED, STARTED).when(A_COMPLETION).then(COMPLETED)
 
 
-@CASES("past", [(*OPEN, DECIDED, STARTED), FIXED, IN_HAND])
-def test_what_is_started_or_ready_is_so_once(past):
+@CASES(("past", "what_next"), [((*OPEN, DECIDED, STARTED), "complete it"), (FIXED, "deliver it"), (IN_HAND, "confirm it or object to it")])
+def test_what_is_started_or_ready_is_so_once(past, what_next):
     given(*past).when(A_START).then()
-    given(*past).when(StartFix()).then_refused(Rule.WRONG_STAGE)
+    assert what_next in given(*past).when(StartFix()).then_refused(Rule.WRONG_STAGE).sentence
     if COMPLETED in past:
         given(*past).when(A_COMPLETION).then()
         given(*past).when(CompleteFix(what="Something else.")).then_refused(Rule.WRONG_STAGE)
