@@ -89,10 +89,14 @@ def write(place: Path = PLACE) -> list[str]:
 
 
 def main(arguments: list[str]) -> int:
-    """0 when written, 1 when that would break what was published, 2 for a wrong call."""
-    if arguments not in ([], ["--replace"]):
-        print("usage: python -m deploy.schemas [--replace]", file=sys.stderr)  # noqa: T201
+    """0 when written or up to date, 1 when that would break what was published or something is stale (`--check`), 2 for a wrong call."""
+    if arguments not in ([], ["--replace"], ["--check"]):
+        print("usage: python -m deploy.schemas [--replace | --check]", file=sys.stderr)  # noqa: T201
         return 2
+    if arguments == ["--check"]:
+        for name in stale():
+            print(f"docs/schemas/{name} is not as the code has it: run `make docs`", file=sys.stderr)  # noqa: T201
+        return 1 if stale() else 0
     if not arguments and (found := broken()):
         for type_name, why in found.items():
             print(f"{type_name}: {'; '.join(why)}. Give the event a new version.", file=sys.stderr)  # noqa: T201

@@ -1,0 +1,72 @@
+# make is the manual: `make help`. Everything that is needed goes into .venv and .makegood here, and nowhere else but the caches of
+# Python packages and of Kafka's jars. Nothing needs Docker, Java or Node.
+
+VENV := .venv
+BIN := $(VENV)/bin
+PYTHON ?= $(shell for p in python3 python3.14 python3.13 python3.12 python3.11; do \
+	command -v $$p >/dev/null 2>&1 && $$p -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo $$p && break; done)
+T ?= tests
+MINUTES ?= 2
+
+.DEFAULT_GOAL := help
+.PHONY: help up down clean status test check format bench docs lock setup
+
+help:  ## What there is
+	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-8s %s\n", $$1, $$2}'
+
+up: $(VENV)/run.ready  ## Start everything, feed the sample the first time, print where to look (again: resume)
+	@$(BIN)/makegood up
+
+down: $(VENV)/run.ready  ## Stop everything; what is there stays
+	@$(BIN)/makegood down
+
+status: $(VENV)/run.ready  ## What runs, and how it is
+	@$(BIN)/makegood status
+
+clean:  ## Stop everything and forget it: the embedded Kafka's and PostgreSQL's data, too
+	@if [ -x $(BIN)/makegood ]; then $(BIN)/makegood down; fi
+	rm -rf .makegood .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache
+
+test: $(VENV)/dev.ready  ## Run the tests; T=path runs some
+	@$(BIN)/python -m pytest $(T)
+
+check: $(VENV)/dev.ready  ## Format, lint, types, walls between the rooms, documents written by the code
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+	$(BIN)/python -m deploy.schemas --check
+	$(BIN)/python -m deploy.reference --check
+
+format: $(VENV)/dev.ready  ## Format and mend what can be mended
+	$(BIN)/ruff check --fix --exit-zero -q .
+	$(BIN)/ruff format .
+
+docs: $(VENV)/dev.ready  ## Write the documents that are written by the code
+	$(BIN)/python -m deploy.schemas
+	$(BIN)/python -m deploy.reference
+
+lock: $(VENV)/dev.ready  ## Resolve the dependencies anew and pin them with their hashes
+	echo uv | $(BIN)/uv pip compile -q $(LOCK) - -o requirements/uv.txt
+	$(BIN)/uv pip compile -q $(LOCK) --extra build pyproject.toml -o requirements/run.txt
+	$(BIN)/uv pip compile -q $(LOCK) --extra build --extra dev pyproject.toml -o requirements/dev.txt
+
+LOCK := --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header --upgrade
+
+setup: $(VENV)/dev.ready  ## Only set up .venv, for an editor
+
+$(BIN)/uv: requirements/uv.txt
+	@test -n "$(PYTHON)" || { echo "makegood needs Python 3.11 or newer; none was found. Install one, or name it: make up PYTHON=/path/to/python3" >&2; exit 2; }
+	@echo "setting up $(VENV) with $$($(PYTHON) --version)" >&2
+	@$(PYTHON) -m venv $(VENV) || { echo "Python's venv module is missing: on Debian and Ubuntu, apt install python3-venv" >&2; exit 2; }
+	@$(BIN)/python -m pip install -q --disable-pip-version-check --require-hashes -r requirements/uv.txt
+	@touch $@
+
+$(VENV)/run.ready: $(BIN)/uv requirements/run.txt pyproject.toml
+	@$(BIN)/uv pip install -q --python $(BIN)/python --require-hashes -r requirements/run.txt
+	@$(BIN)/uv pip install -q --python $(BIN)/python --no-deps --no-build-isolation -e .
+	@touch $@
+
+$(VENV)/dev.ready: $(VENV)/run.ready requirements/dev.txt
+	@$(BIN)/uv pip install -q --python $(BIN)/python --require-hashes -r requirements/dev.txt
+	@touch $@
