@@ -14,6 +14,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
+from unittest.mock import patch
 from urllib.parse import urlsplit, urlunsplit
 
 import asyncpg
@@ -111,8 +112,10 @@ def database(dsn: str, name: str) -> str:
 @contextmanager
 def started() -> Iterator[Servers]:
     """Servers for as long as the block lasts."""
-    os.environ.setdefault("MAKEGOOD_ROLE_PASSWORD", ROLE_PASSWORD)
-    with containers() if way() == "containers" else embedded() as servers:
+    with (
+        patch.dict(os.environ, {"MAKEGOOD_ROLE_PASSWORD": ROLE_PASSWORD}),
+        containers() if way() == "containers" else embedded() as servers,
+    ):
         asyncio.run(_hurry(servers.owner_dsn))
         yield servers
 

@@ -115,6 +115,7 @@ class Supervisor:
         program = await loop.run_in_executor(self._aside, make, self._home, self._ports, tell)
         part = Part(program, self._write)
         self._servers.append(part)
+        self._servers.sort(key=lambda part: part.program.name)  # Kafka, then PostgreSQL, whichever was prepared first
         await part.start()
 
     def _service(self, name: str, module: str, owner: str, broker: str) -> Program:
@@ -139,7 +140,7 @@ class Supervisor:
     async def _stop(self) -> None:
         """Services first, then Kafka, then PostgreSQL: nobody loses what they stand on."""
         await asyncio.gather(*(part.stop() for part in self._services))
-        for part in sorted(self._servers, key=lambda part: part.program.name):
+        for part in self._servers:
             await part.stop()
 
     def _phase(self, phase: str, error: str | None = None) -> None:

@@ -29,7 +29,7 @@ DEEP = "a folder/with a name/that goes on and on and on and on/until no socket c
 def _ours():
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("PYTHONPATH", str(ROOT), prepend=os.pathsep)  # where the small service is found
-        for name in ("MAKEGOOD_KAFKA", "MAKEGOOD_DATABASE", "MAKEGOOD_CONSOLE"):
+        for name in ("MAKEGOOD_KAFKA", "MAKEGOOD_DATABASE", "MAKEGOOD_CONSOLE", "MAKEGOOD_ROLE_PASSWORD"):
             patch.delenv(name, raising=False)
         yield
 
@@ -115,7 +115,7 @@ async def test_everything_runs_and_says_where(home):
     found = state.read(home)
     assert (found.phase, found.error) == ("running", None)
     assert [(part.name, part.state, part.restarts) for part in found.parts] == [
-        ("postgres", "ready", 0), ("kafka", "ready", 0), ("intake", "ready", 0),
+        ("kafka", "ready", 0), ("postgres", "ready", 0), ("intake", "ready", 0),
     ]  # fmt: skip
     where = stack.running(home)
     assert where.kafka == part(home, "kafka").address
@@ -240,7 +240,7 @@ def test_servers_that_are_tied_to_their_starter_have_nothing_in_them_and_end_wit
         found = state.read(empty)
         processes = all_of(found.pid)
         starter.kill()
-    assert [part.name for part in found.parts] == ["postgres", "kafka"]
+    assert [part.name for part in found.parts] == ["kafka", "postgres"]
     assert found.roles == {}
     assert gone(processes)
 
