@@ -1,1 +1,6 @@
-"""Puts the parts together: the `makegood` command, the embedded stack, containers."""
+"""Puts the parts together; it alone may import everything.
+
+- `cli/`: the `makegood` command. `feed/`, `formats/`: complaints from files. `sample/`: complaints made up from a seed, and people working them.
+- `local/`: the embedded Kafka and PostgreSQL, and the supervisor of all processes of one home.
+- `install.py`, `migrate.py`, `roles.py`, `topics.py`: an installation. `schemas.py`, `reference/`: the documents that are written by the code.
+"""

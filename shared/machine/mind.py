@@ -115,8 +115,8 @@ class Mind:
     """The services whose events it reads."""
     listener: str = ""
     """The kind of stream to which the other services' facts are told."""
-    submissions: bool = False
-    """Whether it reads the upstreams' topics."""
+    submission: type[Command] | None = None
+    """What a record of an upstream is, where it does not say; None for a mind that reads no upstream's topics."""
     translate: Callable[[Fact], Command | None] = _nothing
     """Another service's fact, told to our own stream of the same id."""
     react: Callable[[Fact], Sequence[Request]] = _nobody

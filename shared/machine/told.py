@@ -14,7 +14,6 @@ from pydantic import ValidationError
 
 from shared.contract.envelope import POLICIES, commands_topic, events_topic, shard_of, stream_id, text_headers
 from shared.contract.in_words import in_words
-from shared.contract.intake import SubmitComplaint
 from shared.contract.machine import PublishPolicy, TimerDue
 from shared.contract.said import Command, decode
 from shared.machine.bytes import HEADER_BYTES_MAX, HEADERS_MAX, JournalRow, LedgerRow, pack_headers, unpack_headers
@@ -99,7 +98,7 @@ class Reader:
         """`submissions`: the topics that upstreams write to, where this mind reads them."""
         self._mind = mind
         self._shards = shards
-        self._submissions = frozenset(submissions) if mind.submissions else frozenset()
+        self._submissions = frozenset(submissions) if mind.submission else frozenset()
         self._commands = commands_topic(mind.service)
         self._events = {events_topic(service): service for service in mind.hears_from}
         self._own = {shard: stream_id(SHARD, f"{mind.service}/{shard}") for shard in range(shards)}
@@ -181,7 +180,8 @@ class Reader:
         told.actor = f"service:{service}"
 
     def _submission(self, told: Told, headers: Mapping[str, str]) -> None:
-        told.type = _identifier("ce_type", headers.get("ce_type", SubmitComplaint.type))
+        assert self._mind.submission is not None, "who reads upstreams' topics takes submissions"
+        told.type = _identifier("ce_type", headers.get("ce_type", self._mind.submission.type))
         command = decode(self._known(told.type), _body(told))
         self._decoded(told, command)
         if told.stream is None:
