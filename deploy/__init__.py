@@ -1,6 +1,8 @@
 """Puts the parts together; it alone may import everything.
 
-- `cli/`: the `makegood` command. `feed/`, `formats/`: complaints from files. `sample/`: complaints made up from a seed, and people working them.
+- `cli/`: the `makegood` command. `feed/`, `formats/`: complaints from files. `sample/`: complaints made up from a seed, and people who
+  work on them.
 - `local/`: the embedded Kafka and PostgreSQL, and the supervisor of all processes of one home.
-- `install.py`, `migrate.py`, `roles.py`, `topics.py`: an installation. `schemas.py`, `reference/`: the documents that are written by the code.
+- `install.py`, `migrate.py`, `roles.py`, `topics.py`: an installation.
+- `schemas.py`, `reference/`: the documents that are written by the code.
 """

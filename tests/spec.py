@@ -16,8 +16,8 @@ COMPLAINT = UUID("9b1f2c1e-6f0a-5d43-8d3c-6f0a1c2d3e4f")
 ACTOR = "person:ines"
 
 
-def context(stream: UUID = COMPLAINT, version: int = 1, actor: str = ACTOR, now: datetime = NOW) -> Context:
-    return Context(now=now, policy=POLICY, actor=actor, stream=stream, version=version, input_id="test")
+def context(kind: str = "", stream: UUID = COMPLAINT, version: int = 1, actor: str = ACTOR, now: datetime = NOW) -> Context:
+    return Context(now=now, policy=POLICY, actor=actor, kind=kind, stream=stream, version=version, input_id="test")
 
 
 def fold(stream: Stream, past: Iterable[Event]):
@@ -41,7 +41,7 @@ class Given:
 
     def when(self, command: Command, **told) -> "Given":
         """`told`: what of the context is other than usual: `now`, `actor`, `stream`."""
-        where = {"stream": self.ids.get(command.stream, self.context.stream)}
+        where = {"kind": command.stream, "stream": self.ids.get(command.stream, self.context.stream)}
         return replace(self, command=command, context=replace(self.context, **where | told))
 
     @property

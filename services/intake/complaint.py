@@ -40,6 +40,7 @@ from shared.contract.intake import (
     NoteCustomersEnding,
     NoteLateWithdrawal,
     NoteLearning,
+    NoteReply,
     NoteTimelyWithdrawal,
     OwnerAssigned,
     OwnershipAccepted,
@@ -52,6 +53,7 @@ from shared.contract.intake import (
     RecordReply,
     RenegotiatePromise,
     ReopenComplaint,
+    ReplyNoted,
     ReplyReceived,
     ReportFinding,
     StaleFactIgnored,
@@ -145,7 +147,7 @@ def evolve(state: Complaint, event: ComplaintEvent) -> Complaint:
             return replace(state, promises=promises.with_other_terms(state.promises, promise_id, becomes))
         case PromiseBroken(promise_id=promise_id):
             return replace(state, promises=promises.with_end(state.promises, "broken", promise_id))
-        case ReplyReceived(reply_id=reply_id):
+        case ReplyReceived(reply_id=reply_id) | ReplyNoted(reply_id=reply_id):
             return replace(state, replies=with_reply(state.replies, reply_id))
         case ComplaintOwned(generation=generation):
             return replace(state, owned=generation, promises={})
@@ -170,6 +172,8 @@ def decide(state: Complaint, command: ComplaintCommand | TimerDue, context: Cont
             return [_received(command, context) if not state.generation else answer(state.contents, command, context)]
         case NoteCustomersEnding() | NoteLateWithdrawal() | NoteTimelyWithdrawal() | NoteLearning():
             return noted(state.endings, command, state.generation, owned=state.is_owned)
+        case NoteReply(reply_id=reply_id):
+            return [] if not state.generation or str(reply_id) in state.replies else [ReplyNoted(reply_id=reply_id)]
         case TimerDue():
             broken = promises.broken(state.promises, command)
             return [] if broken is None else [PromiseBroken(promise_id=broken, due_at=command.due_at)]

@@ -1,12 +1,19 @@
 """What the other services' facts mean here: each is told to the same complaint. None of them is refused there."""
 
-from shared.contract.intake import ComplaintCommand, NoteCustomersEnding, NoteLateWithdrawal, NoteLearning, NoteTimelyWithdrawal
-from shared.contract.resolution import CaseClosed, DeliveryAssumed, DeliveryConfirmed, WithdrawalCameTooLate
+from shared.contract.intake import (
+    ComplaintCommand,
+    NoteCustomersEnding,
+    NoteLateWithdrawal,
+    NoteLearning,
+    NoteReply,
+    NoteTimelyWithdrawal,
+)
+from shared.contract.resolution import CaseClosed, DeliveryAssumed, DeliveryConfirmed, ReplyReceived, WithdrawalCameTooLate
 from shared.contract.rootcause import LearningClosed
 from shared.contract.said import by_type
 from shared.machine.mind import Fact
 
-HEARS = by_type((DeliveryConfirmed, DeliveryAssumed, CaseClosed, WithdrawalCameTooLate, LearningClosed))
+HEARS = by_type((DeliveryConfirmed, DeliveryAssumed, CaseClosed, WithdrawalCameTooLate, ReplyReceived, LearningClosed))
 
 
 def translate(fact: Fact) -> ComplaintCommand | None:
@@ -20,6 +27,8 @@ def translate(fact: Fact) -> ComplaintCommand | None:
             return NoteTimelyWithdrawal(generation=generation)
         case WithdrawalCameTooLate(generation=generation):
             return NoteLateWithdrawal(generation=generation)
+        case ReplyReceived(reply_id=reply_id):
+            return NoteReply(reply_id=reply_id)
         case LearningClosed(generation=generation, outcome=outcome):
             return NoteLearning(generation=generation, outcome=outcome)
         case _:

@@ -48,6 +48,7 @@ from shared.contract.resolution import (
     MakePromise,
     MisunderstandingCleared,
     MisunderstandingRaised,
+    NoteReply,
     ObjectToDelivery,
     ObligationsTakenOver,
     OpenCase,
@@ -60,6 +61,7 @@ from shared.contract.resolution import (
     RecordInvestigation,
     RecordReply,
     RenegotiatePromise,
+    ReplyNoted,
     ReplyReceived,
     StaleFactIgnored,
     StartFix,
@@ -154,7 +156,7 @@ def evolve(state: Case, event: CaseEvent) -> Case:
             return replace(state, misunderstanding=None, work=replace(state.work, objection_until=until))
         case PromiseMade() | PromiseKept() | PromiseRenegotiated() | PromiseBroken():
             return replace(state, promises=booked(state.promises, event))
-        case ReplyReceived(reply_id=reply_id):
+        case ReplyReceived(reply_id=reply_id) | ReplyNoted(reply_id=reply_id):
             return replace(state, replies=with_reply(state.replies, reply_id))
         case WithdrawalCameTooLate() | StaleFactIgnored():
             return state
@@ -190,6 +192,8 @@ def decide(state: Case, command: CaseCommand | TimerDue, context: Context) -> De
             if generation < (current := max(state.generation, state.owner_of)):
                 return [StaleFactIgnored(fact="transferred", generation=generation, current=current)]
             return [] if (to, generation) == (state.owner, state.owner_of) else [OwnerChanged(generation=generation, to=to)]
+        case NoteReply(reply_id=reply_id):
+            return [] if not state.opened or str(reply_id) in state.replies else [ReplyNoted(reply_id=reply_id)]
         case TimerDue():
             return _due(state, command, context)
         case _:
@@ -313,7 +317,7 @@ def _asked(state: Case, command: Asked, context: Context) -> Decision:
         case MakePromise() | KeepPromise() | RenegotiatePromise():
             return promised(state.promises, command, state.made_at, state.replies, context)
         case RecordReply():
-            found = reply(command, state.replies, context, state.made_at)
+            found = reply(command, state.replies, context)
             return [] if found is None else [ReplyReceived(**dict(found))]
         case _:
             assert_never(command)

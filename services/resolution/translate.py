@@ -1,11 +1,11 @@
 """What intake's facts mean here: each is told to the case of the same complaint. None of them is refused there."""
 
-from shared.contract.intake import ComplaintOwned, ComplaintReopened, ComplaintWithdrawn, OwnershipTransferred
-from shared.contract.resolution import CaseCommand, ChangeOwner, CloseWithdrawn, OpenCase, SuspendCase
+from shared.contract.intake import ComplaintOwned, ComplaintReopened, ComplaintWithdrawn, OwnershipTransferred, ReplyReceived
+from shared.contract.resolution import CaseCommand, ChangeOwner, CloseWithdrawn, NoteReply, OpenCase, SuspendCase
 from shared.contract.said import by_type
 from shared.machine.mind import Fact
 
-HEARS = by_type((ComplaintOwned, ComplaintWithdrawn, ComplaintReopened, OwnershipTransferred))
+HEARS = by_type((ComplaintOwned, ComplaintWithdrawn, ComplaintReopened, OwnershipTransferred, ReplyReceived))
 
 
 def translate(fact: Fact) -> CaseCommand | None:
@@ -28,5 +28,7 @@ def translate(fact: Fact) -> CaseCommand | None:
             return SuspendCase(generation=generation)
         case OwnershipTransferred(generation=generation, to=to):
             return ChangeOwner(generation=generation, to=to)
+        case ReplyReceived(reply_id=reply_id):
+            return NoteReply(reply_id=reply_id)
         case _:
             return None

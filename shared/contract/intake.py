@@ -275,6 +275,16 @@ class NoteTimelyWithdrawal(Command):
     generation: Generation
 
 
+class NoteReply(Command):
+    """Resolution says: the customer said something there. It is proof of their word here, too."""
+
+    type: ClassVar[str] = "intake.NoteReply.v1"
+    stream: ClassVar[str] = "complaint"
+    internal: ClassVar[bool] = True
+
+    reply_id: UUID
+
+
 class NoteLearning(Command):
     """Rootcause says: we have learned what there was to learn."""
 
@@ -429,6 +439,14 @@ class ReplyReceived(ReplyFields, Event):
     type: ClassVar[str] = "intake.ReplyReceived.v1"
 
 
+class ReplyNoted(Event):
+    """The customer said something that is recorded with resolution. Other facts may name it as proof of the customer's word."""
+
+    type: ClassVar[str] = "intake.ReplyNoted.v1"
+
+    reply_id: UUID
+
+
 class ComplaintOwned(Event):
     """It is owned, and goes to fix. From here on the promises are resolution's."""
 
@@ -553,6 +571,7 @@ ComplaintCommand: TypeAlias = (
     | NoteCustomersEnding
     | NoteLateWithdrawal
     | NoteTimelyWithdrawal
+    | NoteReply
     | NoteLearning
 )
 ComplaintEvent: TypeAlias = (
@@ -572,6 +591,7 @@ ComplaintEvent: TypeAlias = (
     | PromiseRenegotiated
     | PromiseBroken
     | ReplyReceived
+    | ReplyNoted
     | ComplaintOwned
     | ComplaintWithdrawn
     | WithdrawalOverruled

@@ -120,6 +120,16 @@ class ChangeOwner(Command):
     to: Reference
 
 
+class NoteReply(Command):
+    """Intake says: the customer said something there. It is proof of their word here, too."""
+
+    type: ClassVar[str] = "resolution.NoteReply.v1"
+    stream: ClassVar[str] = "case"
+    internal: ClassVar[bool] = True
+
+    reply_id: UUID
+
+
 class RecordInvestigation(Command):
     """Facts that were found. Not causes: those wait for the delivery, and are rootcause's."""
 
@@ -530,6 +540,14 @@ class ReplyReceived(ReplyFields, Event):
     type: ClassVar[str] = "resolution.ReplyReceived.v1"
 
 
+class ReplyNoted(Event):
+    """The customer said something that is recorded with intake. Other facts may name it as proof of the customer's word."""
+
+    type: ClassVar[str] = "resolution.ReplyNoted.v1"
+
+    reply_id: UUID
+
+
 # ---- the catalogue, derived ------------------------------------------------------------------------------------------------
 
 CaseCommand: TypeAlias = (
@@ -537,6 +555,7 @@ CaseCommand: TypeAlias = (
     | CloseWithdrawn
     | SuspendCase
     | ChangeOwner
+    | NoteReply
     | RecordInvestigation
     | MakeDecision
     | MakeCounterOffer
@@ -582,6 +601,7 @@ CaseEvent: TypeAlias = (
     | PromiseRenegotiated
     | PromiseBroken
     | ReplyReceived
+    | ReplyNoted
 )
 
 RESOLUTION_COMMANDS = by_type(get_args(CaseCommand))

@@ -218,7 +218,7 @@ class Batch:
         """What the mind makes of a command: the new state and what is to be said. Nothing is changed yet."""
         stream, state = self.mind.streams[live.kind], live.state
         policy = self.known.policies[self.head.policy]
-        context = Context(self.head.now, policy, told.actor, live.stream, live.version + 1, told.message_id)
+        context = Context(self.head.now, policy, told.actor, live.kind, live.stream, live.version + 1, told.message_id)
         decided = stream.decide(state, command, context)
         if isinstance(decided, Refusal):
             return state, (), decided

@@ -24,6 +24,8 @@ class Context:
     policy: Policy
     actor: str
     """Who asks: `person:anna`, `source:cfpb`, `service:intake`, `clock`."""
+    kind: str
+    """Of the stream: the streams of one complaint share its id."""
     stream: UUID
     version: int
     """The version the stream's next event will have."""
@@ -32,7 +34,7 @@ class Context:
 
     def new_id(self, label: str) -> UUID:
         """An id for something this decision makes: derived from the stream and its version, so that a replay makes the same."""
-        return uuid5(self.stream, f"{self.version}/{label}")
+        return uuid5(self.stream, f"{self.kind}/{self.version}/{label}")
 
 
 @dataclass(frozen=True, slots=True)

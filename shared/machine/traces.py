@@ -7,7 +7,7 @@ record's `traceparent` names, so whoever carries that on joins the same trace.
 
 import re
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
 from shared.contract.catalogue import COMMANDS, EVENTS
@@ -54,16 +54,16 @@ class Span:
     """Empty for what nobody of ours caused."""
     name: str
     service: str
-    of_input: bool
-    """Whether it is an input's (a consumer's span), or an event's (a producer's)."""
     started_at: datetime
     ended_at: datetime
-    times: Mapping[str, datetime]
-    """Of an input: when it was sent, received, decided and relayed, as far as it was."""
-    failed: bool
-    """Whether the input could not be decided."""
-    links: Sequence[Link]
     attributes: Mapping[str, Value]
+    of_input: bool
+    """Whether it is an input's (a consumer's span), or an event's (a producer's)."""
+    failed: bool = False
+    """Whether the input could not be decided."""
+    times: Mapping[str, datetime] = field(default_factory=dict)
+    """Of an input: when it was sent, received, decided and relayed, as far as it was."""
+    links: Sequence[Link] = ()
 
 
 def spans(service: str, generation: str, led: Iterable[Led]) -> list[Span]:
@@ -83,15 +83,14 @@ def _of(service: str, generation: str, led: Led) -> Iterable[Span]:
     own_id = input_span_id(generation, service, row.shard, row.entry)
     times = _times(led)
     yield Span(
-        trace_id, own_id, parent_id, f"{service} {_name(row)}", service, True, min(times.values()), max(times.values()), times,
-        row.outcome == Outcome.PARKED, links, _about_input(row, first),
+        trace_id, own_id, parent_id, f"{service} {_name(row)}", service, min(times.values()), max(times.values()), _about_input(row, first),
+        of_input=True, failed=row.outcome == Outcome.PARKED, times=times, links=links,
     )  # fmt: skip
     for event in led.events:
         ident = event_id(generation, service, event.shard, event.position)
-        yield Span(
-            trace_id, span_id(ident), own_id, f"{service} {short_name(event.type)}", service, False, event.now,
-            max(event.now, led.relayed.get(event.position, event.now)), {}, False, (), _about_event(event, ident),
-        )  # fmt: skip
+        ended_at = max(event.now, led.relayed.get(event.position, event.now))
+        name = f"{service} {short_name(event.type)}"
+        yield Span(trace_id, span_id(ident), own_id, name, service, event.now, ended_at, _about_event(event, ident), of_input=False)
 
 
 def _times(led: Led) -> dict[str, datetime]:

@@ -51,7 +51,7 @@ def make(book: Book, asked: PromiseAsked, made_at: MadeAt, context: Context) -> 
         return Refusal(Rule.PROMISE_ALREADY_DUE)
     if len(book) >= PROMISES_MAX:
         return Refusal(Rule.TOO_MANY, f"{PROMISES_MAX} promises were made here, and no more fit: see to those that are open")
-    return PromiseTerms(promise_id=_new_id(made_at, context), what=asked.what, due_at=asked.due_at, made_at=made_at)
+    return PromiseTerms(promise_id=context.new_id("promise"), what=asked.what, due_at=asked.due_at, made_at=made_at)
 
 
 def keep(book: Book, asked: KeepingAsked, now: datetime) -> str | Refusal | None:
@@ -75,7 +75,7 @@ def renegotiate(book: Book, asked: RenegotiationAsked, made_at: MadeAt, context:
     if len(book) >= PROMISES_MAX:
         return Refusal(Rule.TOO_MANY, f"{PROMISES_MAX} promises were made here: keep this one as it is")
     return PromiseTerms(
-        promise_id=_new_id(made_at, context), what=asked.what or found.what, due_at=asked.due_at, made_at=made_at
+        promise_id=context.new_id("promise"), what=asked.what or found.what, due_at=asked.due_at, made_at=made_at
     )  # a new promise, made now
 
 
@@ -93,11 +93,6 @@ def broken(book: Book, due: TimerDue) -> UUID | None:
     key = due.timer.removeprefix(TIMER)
     found = book.get(key)
     return UUID(key) if found is not None and found.ended is None and found.due_at == due.due_at else None
-
-
-def _new_id(made_at: MadeAt, context: Context) -> UUID:
-    """The services' streams of one complaint share its id, and promises go from one to the other: the stage keeps their ids apart."""
-    return context.new_id(f"promise/{made_at}")
 
 
 def _open(book: Book, promise_id: UUID, now: datetime) -> Promise | Refusal:

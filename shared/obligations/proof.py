@@ -29,13 +29,9 @@ def proven(proof: Proof | None, replies: Replies) -> Proof | Refusal:
     return proof
 
 
-def reply(asked: ReplyAsked, replies: Replies, context: Context, said_in: str = "own") -> ReplyFields | None:
-    """The reply as it is recorded, or None where it was. One with a reference of its own has an id that follows from it.
-
-    Without one, the stage it is `said_in` keeps the ids apart: the services' streams of one complaint share its id, and know each
-    other's replies.
-    """
-    reply_id: UUID = context.new_id(f"reply/{said_in}") if asked.ref is None else uuid5(context.stream, f"reply/{asked.ref}")
+def reply(asked: ReplyAsked, replies: Replies, context: Context) -> ReplyFields | None:
+    """The reply as it is recorded, or None where it was. One with a reference of its own has an id that follows from it."""
+    reply_id: UUID = context.new_id("reply") if asked.ref is None else uuid5(context.stream, f"reply/{asked.ref}")
     if str(reply_id) in replies:
         return None
     return ReplyFields(reply_id=reply_id, received_at=context.now, **dict(asked))

@@ -130,7 +130,7 @@ class Past(list):
                 self.reopening(event, ending, now)
         proof = getattr(event, "proof", None)
         if proof and proof.kind == "reply":
-            assert any(str(one.reply_id) == proof.ref for one in self.of(said.ReplyReceived)), "17"
+            assert any(str(one.reply_id) == proof.ref for one in self.of(said.ReplyReceived, said.ReplyNoted)), "17"
         assert not hasattr(event, "proof") or proof, "17"
 
     def telling(self, event):
@@ -155,7 +155,7 @@ class Past(list):
         assert event.next_step.due_at > now, "1: a date ahead"
         assert {one.promise_id: one for one in event.promises} == self.open_promises, "13"
         assert not self.is_misunderstood, "3"
-        assert set(event.replies) == {one.reply_id for one in self.of(said.ReplyReceived)}, "16"
+        assert set(event.replies) == {one.reply_id for one in self.of(said.ReplyReceived, said.ReplyNoted)}, "16"
 
     def settling(self, event, ending):
         generation = self.this_generation

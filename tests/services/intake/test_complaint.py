@@ -1,4 +1,5 @@
 from datetime import timedelta
+from uuid import UUID
 
 import pytest
 
@@ -16,6 +17,7 @@ from shared.contract.intake import (
     MisunderstandingCleared,
     MisunderstandingRaised,
     NeedStated,
+    NoteReply,
     OwnerAssigned,
     OwnershipAccepted,
     OwnershipTransferred,
@@ -26,6 +28,7 @@ from shared.contract.intake import (
     RecordReply,
     RenegotiatePromise,
     ReopenComplaint,
+    ReplyNoted,
     Withdraw,
 )
 from shared.contract.machine import TimerDue
@@ -72,7 +75,7 @@ HANDED_OVER = OwnershipTransferred(generation=1, giver="person:ines", **dict(HAN
 CLEARED = MisunderstandingCleared(proof=BY_CALL)
 KEPT = PromiseKept(promise_id=PROMISE_ID, by="call/1548")
 BROKEN = PromiseBroken(promise_id=PROMISE_ID, due_at=DUE)
-BECOMES = PromiseTerms(promise_id=context().new_id("promise/own"), what=TERMS.what, due_at=LATER, made_at="own")
+BECOMES = PromiseTerms(promise_id=context("complaint").new_id("promise"), what=TERMS.what, due_at=LATER, made_at="own")
 RENEGOTIATED = PromiseRenegotiated(promise_id=PROMISE_ID, becomes=BECOMES, reason="She asked for Wednesday.", proof=BY_CALL)
 RENEGOTIATE = RenegotiatePromise(promise_id=PROMISE_ID, due_at=LATER, reason="She asked for Wednesday.", proof=BY_CALL)
 MISSING = {ACCEPTED: "owner", ACKNOWLEDGED: "acknowledgement", NEED: "need", PROMISED: "next_step"}
@@ -336,7 +339,7 @@ def test_another_misunderstanding_takes_the_place_of_the_first_and_the_customer_
 
 def test_a_promise_is_made_in_own_with_a_date_ahead_and_once():
     make = MakePromise(what=TERMS.what, due_at=DUE)
-    made = PromiseMade(promise=TERMS.model_copy(update={"promise_id": context().new_id("promise/own")}))
+    made = PromiseMade(promise=TERMS.model_copy(update={"promise_id": context("complaint").new_id("promise")}))
     given(RECEIVED).when(make).then(made)
     given(RECEIVED, made).when(make).then()
     given(RECEIVED).when(make, now=DUE).then_refused(Rule.PROMISE_ALREADY_DUE)
@@ -363,3 +366,14 @@ def test_a_reply_is_recorded_at_any_stage_and_once_where_it_has_a_reference():
         if CONFIRMED not in past:
             (withdrawn,) = given(*past, event).when(Withdraw(proof=proof)).decided
             assert (withdrawn.proof, withdrawn.withdrawn_at) == (proof, NOW)
+
+
+def test_a_reply_that_is_recorded_with_resolution_is_proof_here_too():
+    known = Proof(kind="reply", ref=str(UUID(int=21)))
+    given(RECEIVED).when(Withdraw(proof=known)).then_refused(Rule.CUSTOMERS_WORD_NEEDS_PROOF)
+    noted = ReplyNoted(reply_id=UUID(int=21))
+    given(RECEIVED).when(NoteReply(reply_id=UUID(int=21))).then(noted)
+    given(RECEIVED, noted).when(NoteReply(reply_id=UUID(int=21))).then()
+    given().when(NoteReply(reply_id=UUID(int=21))).then()
+    (withdrawn,) = given(RECEIVED, noted).when(Withdraw(proof=known)).decided
+    assert withdrawn.proof == known

@@ -35,6 +35,7 @@ TALK = st.one_of(
     st.builds(said.StateNeed, need=WORDS),
     st.builds(said.RaiseMisunderstanding, understood=WORDS, meant=st.just("What we can do.")),
     st.builds(said.RecordReply, text=WORDS, ref=st.sampled_from([None, "mail/1", "mail/2"])),
+    st.builds(said.NoteReply, reply_id=st.sampled_from([UUID(int=11), UUID(int=12)])),
     st.builds(
         said.Classify,
         product=st.just("bread"),
@@ -59,7 +60,7 @@ class Stories(RuleBasedStateMachine):
 
     def ask(self, command):
         self.now += timedelta(minutes=1)
-        context = Context(self.now, POLICY, actor="person:ines", stream=COMPLAINT, version=len(self.past) + 1, input_id="test")
+        context = Context(self.now, POLICY, "person:ines", "complaint", COMPLAINT, len(self.past) + 1, "test")
         decided = STREAM.decide(self.state, command, context)
         assert decided == STREAM.decide(self.state, command, context)
         if isinstance(decided, Refusal):
@@ -122,7 +123,7 @@ class Stories(RuleBasedStateMachine):
         return data.draw(st.sampled_from([UUID(int=7), *made, *list(self.past.open_promises) * 3]))
 
     def a_proof(self, data):
-        replies = [Proof(kind="reply", ref=str(one.reply_id)) for one in self.past.of(said.ReplyReceived)]
+        replies = [Proof(kind="reply", ref=str(one.reply_id)) for one in self.past.of(said.ReplyReceived, said.ReplyNoted)]
         others = [Proof(kind="call", ref="call/0917"), Proof(kind="token", ref="t-1"), Proof(kind="reply", ref="none"), None]
         return data.draw(st.sampled_from([*others, *replies * 2]))
 
@@ -261,6 +262,7 @@ def test_one_long_story_holds_every_fact_there_can_be():
     story.ask(said.Classify(product="bread", defect_kind="delivery", severity="high", central=True))
     story.ask(said.RaiseMisunderstanding(understood="Today.", meant="On Saturday."))
     story.ask(said.RecordReply(text="On Saturday, then."))
+    story.ask(said.NoteReply(reply_id=UUID(int=11)))
     story.ask(said.ClearMisunderstanding(proof=call))
     promised(1)
     story.the_time_of_a_promise_comes()

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from services.intake.mind import MIND
-from shared.contract.intake import NoteCustomersEnding, NoteLateWithdrawal, NoteLearning, NoteTimelyWithdrawal
+from shared.contract.intake import NoteCustomersEnding, NoteLateWithdrawal, NoteLearning, NoteReply, NoteTimelyWithdrawal
 from shared.contract.refusals import Refusal
 from shared.contract.said import decode, short_name
 from shared.machine.mind import Fact
@@ -17,6 +17,7 @@ TOLD = {
     "DeliveryAssumed": NoteCustomersEnding,
     "CaseClosed": NoteTimelyWithdrawal,
     "WithdrawalCameTooLate": NoteLateWithdrawal,
+    "ReplyReceived": NoteReply,
     "LearningClosed": NoteLearning,
 }
 ENDINGS = {"DeliveryConfirmed": "confirmed", "DeliveryAssumed": "assumed"}
@@ -44,7 +45,7 @@ def test_a_fact_is_told_to_the_complaint_and_never_refused(type_name, past):
     fact = published(type_name)
     command = MIND.translate(fact)
     assert type(command) is TOLD[short_name(type_name)]
-    assert command.generation == fact.event.generation
+    assert getattr(command, "generation", None) == getattr(fact.event, "generation", None)
     assert getattr(command, "ending", None) == ENDINGS.get(short_name(type_name))
     assert command.type in MIND.commands
     assert command.internal

@@ -92,7 +92,7 @@ DECIDED = DecisionMade(
     generation=1, verdict="uphold", reasons=A_DECISION.reasons, remedies=A_DECISION.remedies, decided_by=ACTOR
 )  # fmt: skip
 AN_OFFER = OfferTerms(asked="100 loaves today.", can_do="20 today, 100 by Friday.", by=NOW + 4 * DAY)
-OFFER_ID = context().new_id("offer")
+OFFER_ID = context("case").new_id("offer")
 OFFERED = CounterOfferMade(offer_id=OFFER_ID, offer=AN_OFFER)
 A_DECLINE = MakeDecision(verdict="decline", reasons=("The oven holds 20 loaves a day.",), counter_offer=AN_OFFER)
 DECLINED = DecisionMade(generation=1, verdict="decline", reasons=A_DECLINE.reasons, offer_id=OFFER_ID, decided_by=ACTOR)
@@ -107,7 +107,7 @@ FIXED = (*OPEN, DECIDED, STARTED, COMPLETED)
 # ---- what is delivered -----------------------------------------------------------------------------------------------------
 
 A_DELIVERY = Deliver(what="60 loaves.", how="Brought by van.", evidence="Signed note 13.", keeps=(LOAVES.promise_id,))
-DELIVERY_ID = context().new_id("delivery")
+DELIVERY_ID = context("case").new_id("delivery")
 WINDOW = POLICY.objection_window
 DELIVERED = Delivered(
     generation=1,
@@ -143,7 +143,7 @@ KEEPS_IT = KeepPromise(promise_id=STEP.promise_id, by="rec-17")
 RENEGOTIATES_IT = RenegotiatePromise(promise_id=STEP.promise_id, due_at=NOW + 3 * DAY, reason="They are away.", proof=CALL)
 KEPT = PromiseKept(promise_id=STEP.promise_id, by="rec-17")
 BROKEN = PromiseBroken(promise_id=STEP.promise_id, due_at=STEP.due_at)
-LATER = PromiseTerms(promise_id=context().new_id("promise/fix"), what=STEP.what, due_at=NOW + 3 * DAY, made_at="fix")
+LATER = PromiseTerms(promise_id=context("case").new_id("promise"), what=STEP.what, due_at=NOW + 3 * DAY, made_at="fix")
 RENEGOTIATED = PromiseRenegotiated(promise_id=STEP.promise_id, becomes=LATER, reason="They are away.", proof=CALL)
 
 # ---- a later generation ----------------------------------------------------------------------------------------------------

@@ -119,5 +119,5 @@ def replies(past):
         match event:
             case said.ObligationsTakenOver(replies=ids):
                 yield from map(str, ids)
-            case said.ReplyReceived(reply_id=reply_id):
+            case said.ReplyReceived(reply_id=reply_id) | said.ReplyNoted(reply_id=reply_id):
                 yield str(reply_id)

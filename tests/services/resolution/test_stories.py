@@ -68,6 +68,7 @@ TALK = st.one_of(
     st.builds(said.RaiseMisunderstanding, understood=WORDS, meant=WORDS),
     st.builds(said.ClearMisunderstanding, proof=PROOFS),
     st.builds(said.RecordReply, text=WORDS, ref=st.sampled_from([None, "m-1", "m-2"])),
+    st.builds(said.NoteReply, reply_id=st.sampled_from([UUID(int=12), UUID(int=13)])),
 )
 
 
@@ -87,7 +88,7 @@ class Stories(RuleBasedStateMachine):
 
     def ask(self, command):
         context = Context(
-            now=self.now, policy=POLICY, actor="person:ines", stream=COMPLAINT, version=len(self.past) + 1, input_id="test"
+            now=self.now, policy=POLICY, actor="person:ines", kind="case", stream=COMPLAINT, version=len(self.past) + 1, input_id="test"
         )  # fmt: skip
         decided = STREAM.decide(self.state, command, context)
         assert decided == STREAM.decide(self.state, command, context), "it is not pure"
@@ -341,6 +342,7 @@ def test_a_whole_story_goes_through_every_kind_of_fact():
     story.ask(said.RenegotiatePromise(promise_id=STEP.promise_id, due_at=story.now + 3 * DAY, reason="They are away.", proof=CALL))
     story.time_passes(3)
     story.ask(said.RecordReply(text="Thank you.", ref="m-1"))
+    story.ask(said.NoteReply(reply_id=UUID(int=33)))
     story.ask(A_COMPLETION)
     story.ask(said.Deliver(what="60 loaves.", how="By van.", evidence="Note 13.", keeps=(LOAVES.promise_id,)))
     story.ask(said.ObjectToDelivery(reason="It says 120.", because="new_evidence"))

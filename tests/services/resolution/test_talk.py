@@ -1,4 +1,5 @@
 from datetime import timedelta
+from uuid import UUID
 
 import pytest
 
@@ -15,9 +16,11 @@ from shared.contract.resolution import (
     GiveExplanation,
     MisunderstandingCleared,
     MisunderstandingRaised,
+    NoteReply,
     PromiseBroken,
     PromiseMade,
     RecordReply,
+    ReplyNoted,
     ReplyReceived,
     SuspendCase,
 )
@@ -84,7 +87,7 @@ def test_clearing_before_delivery_starts_no_time_to_object():
 @CASES(("past", "made_at"), [(OPEN, "fix"), (FIXED, "deliver"), (IN_HAND, "deliver"), ((*IN_HAND, OBJECTED), "fix")])
 def test_a_promise_says_in_which_stage_it_was_made(past, made_at):
     terms = PromiseTerms(
-        promise_id=context().new_id(f"promise/{made_at}"), what=A_PROMISE.what, due_at=A_PROMISE.due_at, made_at=made_at
+        promise_id=context("case").new_id("promise"), what=A_PROMISE.what, due_at=A_PROMISE.due_at, made_at=made_at
     )  # fmt: skip
     given(*past).when(A_PROMISE).then(PromiseMade(promise=terms))
     given(*past, PromiseMade(promise=terms)).when(A_PROMISE).then()
@@ -125,7 +128,7 @@ def test_a_reply_is_heard_at_any_time_and_shows_the_customers_word_from_then_on(
 def test_ids_made_here_are_none_that_intake_made_under_the_same_stream_and_version():
     (heard,) = given(*OPEN).when(RecordReply(text="Hello?")).decided
     (made,) = given(*OPEN).when(A_PROMISE).decided
-    assert not {heard.reply_id, made.promise.promise_id} & {context().new_id(f"{what}/own") for what in ("reply", "promise")}
+    assert not {heard.reply_id, made.promise.promise_id} & {context("complaint").new_id(what) for what in ("reply", "promise")}
 
 
 def test_what_was_told_with_an_answer_once_is_told_again_word_for_word():
@@ -156,3 +159,13 @@ def test_an_open_case_is_not_closed():
 
 def test_the_window_is_the_policys():
     assert timedelta(days=5) == WINDOW
+
+
+def test_a_reply_that_is_recorded_with_intake_is_proof_here_too():
+    known = Proof(kind="reply", ref=str(UUID(int=21)))
+    given(*OPEN, RAISED).when(ClearMisunderstanding(proof=known)).then_refused(Rule.CUSTOMERS_WORD_NEEDS_PROOF)
+    noted = ReplyNoted(reply_id=UUID(int=21))
+    given(*OPEN, RAISED).when(NoteReply(reply_id=UUID(int=21))).then(noted)
+    given(*OPEN, RAISED, noted).when(ClearMisunderstanding(proof=known)).then(MisunderstandingCleared(proof=known))
+    given(*OPEN, noted).when(NoteReply(reply_id=UUID(int=21))).then()
+    given().when(NoteReply(reply_id=UUID(int=21))).then()

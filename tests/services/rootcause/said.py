@@ -57,7 +57,7 @@ A_RETRAINING = PlanCorrection(
     procedure="Look at the plan of the day; promise the first free slot.",
     recurrence_procedure="Call within the hour, offer the part that is ready, tell the shift lead.",
 )
-CORRECTION_ID = context().new_id("correction")
+CORRECTION_ID = context("learning").new_id("correction")
 PLANNED = CorrectionPlanned(correction_id=CORRECTION_ID, **dict(A_PLAN))
 COMPLETED = CorrectionCompleted(correction_id=CORRECTION_ID, evidence="It is live in all shops.")
 CORRECTION = JoinedCorrection(correction_id=UUID(int=5), owner="person:ines", due_at=DUE)

@@ -30,7 +30,7 @@ from tests.services.rootcause.said import A_RETRAINING, COMPLAINT, DUE, OPENED, 
 OPEN = OpenProblem(title="Orders beyond the oven plan", symptom="Promised for a full day.", defect_kind="delivery", product="bread")
 PROBLEM_OPENED = ProblemOpened(**dict(OPEN))
 PLAN = PlanProblemCorrection(kind="workflow", what="The order form shows the free oven slots.", owner="team:ordering", due_at=DUE)
-PLANNED = ProblemCorrectionPlanned(correction_id=context(PROBLEM).new_id("correction"), **dict(PLAN))
+PLANNED = ProblemCorrectionPlanned(correction_id=context("problem", PROBLEM).new_id("correction"), **dict(PLAN))
 COMPLETED = ProblemCorrectionCompleted(correction_id=PLANNED.correction_id, evidence="It is live.")
 ATTRIBUTED = ComplaintAttributed(complaint_id=COMPLAINT)
 ASK = AskToJoin(complaint_id=COMPLAINT, generation=1)

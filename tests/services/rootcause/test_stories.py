@@ -72,9 +72,7 @@ class Lives(RuleBasedStateMachine):
     def ask(self, stream, command):
         self.now += timedelta(hours=1)
         kind, state = self.streams[stream], self.states[stream]
-        context = Context(
-            now=self.now, policy=POLICY, actor="person:ines", stream=stream, version=len(self.past[stream]) + 1, input_id="test"
-        )
+        context = Context(self.now, POLICY, "person:ines", kind.kind, stream, len(self.past[stream]) + 1, "test")
         decided = kind.decide(state, command, context)
         assert decided == kind.decide(state, command, context)
         if isinstance(decided, Refusal):
