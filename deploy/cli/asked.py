@@ -127,9 +127,8 @@ def _docs(command: type[Command]) -> Mapping[str, str]:
         assert isinstance(body, ast.ClassDef), "a command is a class"
         for field, beneath in zip(body.body, body.body[1:], strict=False):
             if isinstance(field, ast.AnnAssign) and isinstance(field.target, ast.Name) and isinstance(beneath, ast.Expr):
-                match beneath.value:
-                    case ast.Constant(value=str(text)):
-                        found[field.target.id] = " ".join(text.split())
+                text = ast.get_docstring(ast.Module([beneath], []))
+                found[field.target.id] = " ".join((text or "").split())
     return found
 
 

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Self
+from typing import Any, NoReturn, Self
 
 import httpx
 
@@ -40,9 +40,9 @@ class Client:
     def get(self, path: str, params: Mapping[str, Any] | None = None) -> Any:
         """What the console answers to a question. Ends the command where it has no answer."""
         answer = self.ask("GET", path, params={name: value for name, value in (params or {}).items() if value not in (None, [])})
-        if answer.is_success:
-            return answer.json()
-        self.refused(answer)
+        if not answer.is_success:
+            self.refused(answer)
+        return answer.json()
 
     def ask(self, method: str, path: str, *, seconds: float = 0.0, **what: Any) -> httpx.Response:
         """The console's answer, whatever it is; `seconds`: how long it was asked to wait. Ends the command where there is none."""
@@ -53,7 +53,7 @@ class Client:
         except httpx.HTTPError as error:
             stop(f"The console at {self.address} does not answer ({error}). `makegood status` tells what runs.")
 
-    def refused(self, answer: httpx.Response, hint: str = "") -> Any:
+    def refused(self, answer: httpx.Response, hint: str = "") -> NoReturn:
         """Ends the command with what the console says is wrong."""
         said = problem_of(answer)
         code = {FOUND_NOTHING: Exit.NOT_FOUND, CONFLICT: Exit.CONFLICT, INVALID: Exit.USAGE}.get(answer.status_code, Exit.FAILED)

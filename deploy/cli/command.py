@@ -49,7 +49,9 @@ def send(
     ],
     name: Name,
     service: Service = None,
-    data: Annotated[str | None, typer.Option(metavar="JSON", help="The fields, as a JSON object; @FILE reads it, @- from standard input.")] = None,
+    data: Annotated[
+        str | None, typer.Option(metavar="JSON", help="The fields, as a JSON object; @FILE reads it, @- from standard input.")
+    ] = None,
     values: Annotated[
         list[str] | None,
         typer.Option("--set", metavar="FIELD=VALUE", help="One field; repeat it. proof.kind=reply sets a part, a list grows with each."),
@@ -134,7 +136,9 @@ def _told(stack: "Stack", answer: "httpx.Response", *, quiet: bool) -> None:
             what = "nothing changed: it is so already" if one["type"] == NothingChanged.type else short_name(one["type"])
             output.show(f"{status}  {what}  {one['id']}")
     if status == "pending":
-        output.say(f"It was sent and is not answered yet. Asked again with --key {answer.headers.get('Idempotency-Key')}, nothing happens twice.")
+        output.say(
+            f"It was sent and is not answered yet. Asked again with --key {answer.headers.get('Idempotency-Key')}, nothing happens twice."
+        )
     elif status == "waiting":
         output.say("An earlier input of this stream is parked; this one waits behind it, in order. `makegood parked list` shows that one.")
     elif status == "parked":
@@ -205,7 +209,9 @@ def show(*, name: Name, service: Service = None, as_json: AsJson = False) -> Non
             output.show_indented(field.about, width + INDENT + 2, style="dim")
         output.show()
     example = short_name(found[0].type)
-    output.say(f"makegood command send ID {example}{''.join(_example(field) for field in fields(found[0]) if _is_asked(field))}", style="dim")
+    output.say(
+        f"makegood command send ID {example}{''.join(_example(field) for field in fields(found[0]) if _is_asked(field))}", style="dim"
+    )
 
 
 def _needed(field: Field) -> str:

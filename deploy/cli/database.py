@@ -1,53 +1,22 @@
-"""The installation's database, read as its owner. What can be foreseen to go wrong becomes a sentence."""
+"""What reads the database, done to its end. What can be foreseen to go wrong becomes a sentence."""
 
 import asyncio
-from collections.abc import AsyncIterator, Coroutine
-from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from collections.abc import Coroutine
 from typing import Any, TypeVar
 
 import asyncpg
 
 from deploy.cli.exits import Exit, stop
+from deploy.database import NotInstalled
 
 T = TypeVar("T")
-CONNECT_SECONDS = 5.0
-
-
-@dataclass(frozen=True, slots=True)
-class Installation:
-    """What an installation is: the row that was written when it was made."""
-
-    generation: str
-    tenant: str
-    shards: int
-    cluster_id: str
-
-
-@asynccontextmanager
-async def connected(dsn: str, schema: str = "") -> AsyncIterator[asyncpg.Connection]:
-    """A connection of the owner's, for reading; in a service's schema where one is named."""
-    told = {"application_name": "makegood cli", "timezone": "UTC"} | ({"search_path": schema} if schema else {})
-    connection = await asyncpg.connect(dsn, timeout=CONNECT_SECONDS, server_settings=told)
-    try:
-        yield connection
-    finally:
-        await connection.close()
-
-
-async def installation(connection: asyncpg.Connection) -> Installation:
-    """The installation's row. Ends the command where nothing is installed."""
-    row = await connection.fetchrow("SELECT generation, tenant, shards, cluster_id FROM public.installation")
-    if row is None:
-        stop("Nothing is installed in this database: `makegood up` does it, or `makegood install` on servers of your own.")
-    return Installation(*row)
 
 
 def run(work: Coroutine[Any, Any, T]) -> T:
-    """Does what needs the database, or Kafka, to its end. Ends the command with a sentence where they are away."""
+    """Does what needs the database to its end. Ends the command with a sentence where it is away, or not what is expected."""
     try:
         return asyncio.run(work)
-    except (asyncpg.UndefinedTableError, asyncpg.InvalidSchemaNameError, asyncpg.InvalidCatalogNameError):
+    except (NotInstalled, asyncpg.UndefinedTableError, asyncpg.InvalidSchemaNameError, asyncpg.InvalidCatalogNameError):
         stop("Nothing is installed in this database: `makegood up` does it, or `makegood install` on servers of your own.")
     except (asyncpg.InsufficientPrivilegeError, asyncpg.InvalidAuthorizationSpecificationError) as error:
         stop(f"PostgreSQL does not let us: {error}. MAKEGOOD_DATABASE must name the installation's owner.")

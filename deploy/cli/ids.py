@@ -3,8 +3,9 @@
 import re
 from uuid import UUID
 
-from deploy.cli.database import connected, run
+from deploy.cli.database import run
 from deploy.cli.exits import Exit, stop
+from deploy.database import connected
 from deploy.local.stack import Stack
 from shared.contract.envelope import complaint_id
 

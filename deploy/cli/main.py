@@ -31,7 +31,9 @@ COMMANDS = {
     "complaint": Later("deploy.cli.complaint", ASK, "See complaints: the list, one of them, its history, its trace."),
     "command": Later("deploy.cli.command", ASK, "Ask a service for something, and see what can be asked."),
     "parked": Later("deploy.cli.parked", ASK, "See the inputs that could not be decided, whole, with the reason."),
-    "follow": Later("deploy.cli.follow", PROVE, "Follow one input of a complaint through the ten hops of the system, with the code of each."),
+    "follow": Later(
+        "deploy.cli.follow", PROVE, "Follow one input of a complaint through the ten hops of the system, with the code of each."
+    ),
     "verify": Later("deploy.cli.verify", PROVE, "Prove that every ledger is whole and unchanged."),
     "replay": Later("deploy.cli.replay", PROVE, "Decide the journals again, and compare with the ledgers."),
     "trace": Later("deploy.cli.trace", PROVE, "Send the traces of complaints to where traces are kept."),

@@ -72,37 +72,29 @@ def _as_text(value: Any) -> str:
     return value.isoformat() if isinstance(value, datetime) else value.hex() if isinstance(value, bytes) else str(value)
 
 
-def table(headings: Sequence[str], rows: Iterable[Sequence[object]], *, right: Iterable[int] = (), fold: bool = False) -> None:
-    """Rows as a table.
-
-    Args:
-        headings: The columns.
-        rows: What stands in them.
-        right: Which columns are numbers.
-        fold: Whether the last column is broken into lines where it is too long for the terminal, rather than cut.
-    """
+def table(headings: Sequence[str], rows: Iterable[Sequence[object]], *, right: Iterable[int] = ()) -> None:
+    """Rows as a table; `right`: which columns are numbers. On a terminal the last column is cut where it ends."""
     cells = [[visible(str(cell)) for cell in row] for row in rows]
     numbers = frozenset(right)
     if on_terminal():
-        _draw(headings, cells, numbers, fold=fold)
+        _draw(headings, cells, numbers)
         return
     widths = [max(map(len, column)) for column in zip(headings, *cells, strict=True)]
     for row in (headings, *cells):
-        aligned = (
-            cell.rjust(width) if number in numbers else cell.ljust(width) for number, (cell, width) in enumerate(zip(row, widths, strict=True))
-        )
-        print("  ".join(aligned).rstrip())  # noqa: T201
+        aligned = [_aligned(cell, width, to_right=number in numbers) for number, (cell, width) in enumerate(zip(row, widths, strict=True))]
+        print("  ".join(aligned).rstrip())  # noqa: T201 - data goes to standard output
 
 
-def _draw(headings: Sequence[str], cells: Sequence[Sequence[str]], numbers: frozenset[int], *, fold: bool) -> None:
+def _aligned(cell: str, width: int, *, to_right: bool) -> str:
+    return cell.rjust(width) if to_right else cell.ljust(width)
+
+
+def _draw(headings: Sequence[str], cells: Sequence[Sequence[str]], numbers: frozenset[int]) -> None:
     drawn = Table(box=None, header_style="bold", pad_edge=False, padding=(0, 2, 0, 0))
     last = len(headings) - 1
     for number, heading in enumerate(headings):
-        is_last = number == last
-        drawn.add_column(
-            heading, justify="right" if number in numbers else "left", no_wrap=not (fold and is_last),
-            overflow="fold" if fold and is_last else "ellipsis", min_width=None if is_last else min(12, _width(cells, number, heading)),
-        )  # fmt: skip
+        least = None if number == last else min(12, _width(cells, number, heading))
+        drawn.add_column(heading, justify="right" if number in numbers else "left", no_wrap=True, overflow="ellipsis", min_width=least)
     for row in cells:
         drawn.add_row(*(Text(cell) for cell in row))
     out().print(drawn)

@@ -13,13 +13,16 @@ from deploy.cli import output
 from deploy.cli.exits import Exit, stop
 from deploy.cli.options import AsJson, Home
 from deploy.cli.place import outside, settings, stack_of
-from deploy.install import Installed, InstallationDiffers, install
+from deploy.install import InstallationDiffers, Installed, install
 from deploy.local.stack import PYTHON
 from deploy.migrate import MigrationsDiffer
 from deploy.roles import SERVICES
 from deploy.topics import TopicsDiffer
 
-NOT_NAMED = "Name your servers first: MAKEGOOD_KAFKA (host:port) and MAKEGOOD_DATABASE (postgresql://…, as the owner). Without any, `makegood up` brings its own."
+NOT_NAMED = (
+    "Name your servers first: MAKEGOOD_KAFKA (host:port) and MAKEGOOD_DATABASE (postgresql://…, as the owner). "
+    "Without any, `makegood up` brings its own."
+)
 
 
 def register(app: typer.Typer) -> None:
@@ -53,9 +56,7 @@ def install_(*, as_json: AsJson = False) -> None:
     output.say(f"Next: `makegood run SERVICE`, for each of {', '.join(SERVICES)}.", style="dim")
 
 
-def run_(
-    *, service: Annotated[str, typer.Argument(metavar="SERVICE", help=", ".join(SERVICES) + ".")], home: Home = None
-) -> NoReturn:
+def run_(*, service: Annotated[str, typer.Argument(metavar="SERVICE", help=", ".join(SERVICES) + ".")], home: Home = None) -> NoReturn:
     """Run one service in the foreground.
 
     It logs in to PostgreSQL with its own role and takes its share of the shards; start it as often as there are machines. Where it
@@ -66,7 +67,12 @@ def run_(
     if service not in SERVICES:
         stop(f"There is no service {service}: say one of {', '.join(SERVICES)}.", Exit.USAGE)
     found = stack_of(home)
-    environment = {**os.environ, "MAKEGOOD_KAFKA": found.kafka, "MAKEGOOD_DATABASE": found.role_dsn(service), "MAKEGOOD_HOME": str(found.home)}
+    environment = {
+        **os.environ,
+        "MAKEGOOD_KAFKA": found.kafka,
+        "MAKEGOOD_DATABASE": found.role_dsn(service),
+        "MAKEGOOD_HOME": str(found.home),
+    }
     if service == "console" and not settings().port:
         stop("The console needs a port to answer on: set MAKEGOOD_PORT, as in MAKEGOOD_PORT=8000.", Exit.USAGE)
     sys.stdout.flush()

@@ -8,12 +8,13 @@ from uuid import UUID
 import typer
 
 from deploy.cli import output
-from deploy.cli.database import connected, installation, run
+from deploy.cli.database import run
 from deploy.cli.exits import Exit, stop
 from deploy.cli.ids import complaint_of
 from deploy.cli.options import AsJson, ComplaintId, Home
 from deploy.cli.place import home_of, settings, stack_of
 from deploy.cli.waterfall import LEGEND, draw
+from deploy.database import connected, installation
 from deploy.local.stack import Stack
 from deploy.traces.export import Export, Place
 from deploy.traces.reading import of_complaint

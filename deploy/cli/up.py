@@ -156,7 +156,7 @@ def _handling(handler: Callable[[int, FrameType | None], Any], *numbers: signal.
 def _sample(home: Path) -> None:
     """Where there are no complaints yet, some come in."""
     try:
-        from deploy.sample.feed import first_sample  # type: ignore[import-not-found]  # noqa: PLC0415
+        from deploy.sample.feed import first_sample  # type: ignore[import-untyped,import-not-found,unused-ignore]  # noqa: PLC0415
     except ModuleNotFoundError:
         return
     if _counts(home)["complaints"] == 0:
@@ -172,7 +172,10 @@ def _counts(home: Path) -> Mapping[str, Any]:
 def _tell(home: Path) -> None:
     with Client.of(home) as console:
         counts = console.get("/api/counts")
-        page = console.get("/api/complaints", {"limit": 1, "refused": True})["complaints"] or console.get("/api/complaints", {"limit": 1})["complaints"]
+        page = (
+            console.get("/api/complaints", {"limit": 1, "refused": True})["complaints"]
+            or console.get("/api/complaints", {"limit": 1})["complaints"]
+        )
     output.show(f"console      {console.address}")
     stages = "   ".join(f"{stage} {counts['by_stage'][stage]:,}" for stage in STAGES_LINE)
     output.show(f"complaints   {counts['complaints']:,}   ({stages})")

@@ -19,7 +19,7 @@ APART = timedelta(seconds=1)
 
 
 def draw(spans: Sequence[Span]) -> None:
-    """Prints a trace. What was asked begins at the left each time: a complaint lasts for days, an answer for milliseconds. One scale for all."""
+    """Prints a trace, on one scale. Each thing that was asked begins at the left: a complaint lasts for days, an answer milliseconds."""
     inputs = [span for span in spans if span.of_input]
     events: dict[str, list[Span]] = {}
     caused: dict[str, list[Span]] = {}

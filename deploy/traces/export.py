@@ -12,6 +12,7 @@ from typing import Protocol
 
 import asyncpg
 
+from deploy.database import use
 from deploy.roles import STAGES
 from deploy.traces.reading import led, relayed
 from shared.machine import store
@@ -79,16 +80,17 @@ class Export:
         """One batch of every ledger. Whether there was any."""
         found = False
         for service in STAGES:
-            ends = await self._ends(service)
+            await use(self.connection, service)
+            ends = await self._ends()
             for shard, end in sorted(ends.items()):
                 if end > self.place.of(service, shard):
                     found = await self._batch(service, shard, end, tell) or found
         return found
 
-    async def _ends(self, service: str) -> Mapping[int, int]:
+    async def _ends(self) -> Mapping[int, int]:
         """Up to where each shard was relayed: before that, a span has not ended."""
         rows = await self.connection.fetch(
-            f"SELECT shard, (SELECT max(position) FROM {service}.relayed WHERE relayed.shard = one.shard) AS position"  # noqa: S608
+            "SELECT shard, (SELECT max(position) FROM relayed WHERE relayed.shard = one.shard) AS position"
             " FROM generate_series(0, $1 - 1) AS one (shard)",
             self.shards,
         )
@@ -96,19 +98,16 @@ class Export:
 
     async def _batch(self, service: str, shard: int, end: int, tell: Callable[[int], None]) -> bool:
         rows = await self.connection.fetch(
-            f"SELECT * FROM {service}.ledger WHERE shard = $1 AND position > $2 AND position <= $3 ORDER BY position LIMIT {ROWS}",  # noqa: S608
-            shard, self.place.of(service, shard), end,
+            "SELECT * FROM ledger WHERE shard = $1 AND position > $2 AND position <= $3 ORDER BY position LIMIT $4",
+            shard, self.place.of(service, shard), end, ROWS,
         )  # fmt: skip
         events = [store.ledger_row(row) for row in rows]
         entries = sorted({event.entry for event in events})
-        inputs = await self.connection.fetch(
-            f"SELECT * FROM {service}.journal WHERE shard = $1 AND entry = ANY($2) ORDER BY entry",  # noqa: S608
-            shard, entries,
-        )  # fmt: skip
+        inputs = await self.connection.fetch("SELECT * FROM journal WHERE shard = $1 AND entry = ANY($2) ORDER BY entry", shard, entries)
         whole = [row for row in map(store.journal_row, inputs) if row.first_position + row.events - 1 <= events[-1].position]
         if not whole:  # the last input's events are not all relayed yet
             return False
-        when = await relayed(self.connection, service, shard, [event.position for event in events])
+        when = await relayed(self.connection, shard, [event.position for event in events])
         made = spans(service, self.generation, led(whole, events, when))
         await asyncio.to_thread(self.sender.send, made)
         self.place.keep(service, shard, whole[-1].first_position + whole[-1].events - 1)

@@ -37,7 +37,7 @@ class Sender:
 
     def close(self) -> None:
         """No more is sent."""
-        self._exporter.shutdown()
+        self._exporter.shutdown()  # type: ignore[no-untyped-call]  # the library has no type for it
 
     def _readable(self, span: Span) -> ReadableSpan:
         status = Status(StatusCode.ERROR, str(span.attributes.get("makegood.reason", ""))) if span.failed else Status(StatusCode.UNSET)

@@ -6,6 +6,7 @@ from uuid import UUID
 
 import asyncpg
 
+from deploy.database import use
 from deploy.roles import STAGES
 from shared.contract.envelope import shard_of
 from shared.machine import store
@@ -23,37 +24,30 @@ async def of_complaint(connection: asyncpg.Connection, generation: str, shards: 
     """
     found: list[Span] = []
     for service in STAGES:
-        entries = {
-            (row["shard"], row["entry"])
-            for row in await connection.fetch(
-                f"SELECT shard, entry FROM {service}.ledger WHERE shard = $1 AND stream = $2"  # noqa: S608 - our own names
-                f" UNION SELECT shard, entry FROM {service}.ledger JOIN console.story USING (shard, position)"
-                " WHERE story.service = $3 AND story.complaint = $4",
-                shard_of(complaint, shards), complaint, service, complaint,
-            )  # fmt: skip
-        }
-        found += spans(service, generation, await led_to(connection, service, entries))
+        await use(connection, service)
+        rows = await connection.fetch(
+            "SELECT shard, entry FROM ledger WHERE shard = $1 AND stream = $2"
+            " UNION SELECT shard, entry FROM ledger JOIN console.story USING (shard, position)"
+            " WHERE story.service = $3 AND story.complaint = $2",
+            shard_of(complaint, shards), complaint, service,
+        )  # fmt: skip
+        entries = {(row["shard"], row["entry"]) for row in rows}
+        found += spans(service, generation, await led_to(connection, entries))
     return sorted(found, key=lambda span: (span.started_at, not span.of_input))
 
 
-async def led_to(connection: asyncpg.Connection, service: str, entries: Iterable[Row]) -> list[Led]:
-    """What these inputs of a service led to; those that led to nothing are left out."""
+async def led_to(connection: asyncpg.Connection, entries: Iterable[Row]) -> list[Led]:
+    """What these inputs of the service in use led to; those that led to nothing are left out."""
     by_shard: dict[int, list[int]] = {}
     for shard, entry in entries:
         by_shard.setdefault(shard, []).append(entry)
     found = []
     for shard, wanted in sorted(by_shard.items()):
-        rows = await connection.fetch(
-            f"SELECT * FROM {service}.journal WHERE shard = $1 AND entry = ANY($2) ORDER BY entry",  # noqa: S608
-            shard, sorted(wanted),
-        )  # fmt: skip
+        rows = await connection.fetch("SELECT * FROM journal WHERE shard = $1 AND entry = ANY($2) ORDER BY entry", shard, sorted(wanted))
         inputs = [store.journal_row(row) for row in rows if row["events"]]
         positions = [position for one in inputs for position in range(one.first_position, one.first_position + one.events)]
-        events = await connection.fetch(
-            f"SELECT * FROM {service}.ledger WHERE shard = $1 AND position = ANY($2) ORDER BY position",  # noqa: S608
-            shard, positions,
-        )  # fmt: skip
-        found += led(inputs, [store.ledger_row(row) for row in events], await relayed(connection, service, shard, positions))
+        events = await connection.fetch("SELECT * FROM ledger WHERE shard = $1 AND position = ANY($2) ORDER BY position", shard, positions)
+        found += led(inputs, [store.ledger_row(row) for row in events], await relayed(connection, shard, positions))
     return found
 
 
@@ -65,11 +59,11 @@ def led(inputs: Sequence[JournalRow], events: Iterable[LedgerRow], when: dict[in
     return [Led(one, of_entry[one.entry], when) for one in inputs if one.entry in of_entry]
 
 
-async def relayed(connection: asyncpg.Connection, service: str, shard: int, positions: Sequence[int]) -> dict[int, datetime]:
-    """When Kafka had acknowledged each of these positions; those that it has not are left out."""
+async def relayed(connection: asyncpg.Connection, shard: int, positions: Sequence[int]) -> dict[int, datetime]:
+    """When Kafka had acknowledged each of these positions of the service in use; those that it has not are left out."""
     rows = await connection.fetch(
-        "SELECT wanted, (SELECT at FROM {service}.relayed WHERE shard = $1 AND position >= wanted ORDER BY position LIMIT 1) AS at"
-        " FROM unnest($2::bigint[]) AS wanted".format(service=service),
+        "SELECT wanted, (SELECT at FROM relayed WHERE shard = $1 AND position >= wanted ORDER BY position LIMIT 1) AS at"
+        " FROM unnest($2::bigint[]) AS wanted",
         shard, list(positions),
     )  # fmt: skip
     return {row["wanted"]: row["at"] for row in rows if row["at"] is not None}

@@ -1,0 +1,180 @@
+"""`makegood follow`: the ten hops of one real input, each with its code and what it was this time."""
+
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Annotated, Any
+from uuid import UUID
+
+import asyncpg
+import typer
+
+from deploy.cli import output
+from deploy.cli.database import run
+from deploy.cli.exits import Exit, stop
+from deploy.cli.hops import HOPS, code_of
+from deploy.cli.ids import complaint_of
+from deploy.cli.options import AsJson, Home
+from deploy.cli.place import stack_of
+from deploy.database import Installation, connected, installation, use
+from deploy.local.stack import Stack
+from deploy.roles import STAGES
+from deploy.traces.reading import led_to
+from shared.contract.envelope import event_id, events_topic, shard_of
+from shared.contract.said import short_name
+from shared.machine.head import Outcome
+from shared.machine.traces import Led
+from shared.policy.model import Policy
+
+EVENT_ID = re.compile(r"(\w+)/(\w+)/(\d{1,9})/(\d{1,18})")
+HASH_SHOWN = 16
+
+
+@dataclass(frozen=True, slots=True)
+class Followed:
+    """One input, and what the hops left behind."""
+
+    service: str
+    led: Led
+    epoch: int
+    policy: str
+    place: int
+    """How far the console has seen the shard."""
+    placed_at: datetime | None
+
+
+def register(app: typer.Typer) -> None:
+    """Adds the command to the app."""
+    app.command()(follow)
+
+
+def follow(
+    *,
+    ident: Annotated[str, typer.Argument(metavar="ID", help="A complaint's id (or the beginning of it, or SOURCE:REF), or an event's.")],
+    as_json: AsJson = False,
+    home: Home = None,
+) -> None:
+    """Follow one input through the ten hops of the system, with the code of each.
+
+    Of a complaint it is the first one, with which it came. An event's id, as `makegood complaint history` shows them, follows the
+    input that led to that event.
+
+    Examples: makegood follow shop:4711, or
+    makegood follow g1/resolution/3/17
+    """
+    stack = stack_of(home)
+    event = EVENT_ID.fullmatch(ident)
+    found, there = run(_found(stack, event or complaint_of(ident, stack)))
+    facts = [dict(one) for one in _facts(found, there, stack)]
+    first = found.led.events[0]
+    if as_json:
+        hops = [
+            {"hop": hop.name, "code": code_of(hop, first.kind), "does": hop.does, "here": here}
+            for hop, here in zip(HOPS, facts, strict=True)
+        ]  # fmt: skip
+        output.show_json({"event": _event(found, there), "complaint": str(first.correlation), "hops": hops})
+        return
+    for number, (hop, here) in enumerate(zip(HOPS, facts, strict=True), 1):
+        output.show(f"{number:2}  {hop.name:10} {code_of(hop, first.kind)}", style="bold")
+        output.show_indented(hop.does, 4, style="dim")
+        width = max(map(len, here))
+        for name, value in here.items():
+            output.show_indented(f"{name:{width}}  {value}", 4, hang=width + 2)
+    output.say(f"`makegood complaint trace {str(first.correlation)[:8]}` shows how long each took.", style="dim")
+
+
+async def _found(stack: Stack, meant: re.Match[str] | UUID) -> tuple[Followed, Installation]:
+    async with connected(stack.owner_dsn) as connection:
+        there = await installation(connection)
+        service, shard, entry = await (
+            _of_complaint(connection, there, meant) if isinstance(meant, UUID) else _of_event(connection, there, meant)
+        )
+        [led] = await led_to(connection, [(shard, entry)])
+        epoch = await connection.fetchval("SELECT epoch FROM head WHERE shard = $1", shard)
+        body = await connection.fetchval("SELECT body FROM policy_versions WHERE digest = $1", led.input.policy)
+        place = await connection.fetchrow("SELECT position, at FROM console.places WHERE service = $1 AND shard = $2", service, shard)
+        policy = Policy.model_validate_json(body) if body else None
+        named = f"{policy.name}, version {policy.version}" if policy else "the first one"
+        return Followed(service, led, epoch, named, *((place["position"], place["at"]) if place else (0, None))), there
+
+
+Place = tuple[str, int, int]
+"""The service, shard and journal entry of an input. Whoever found it left the service in use."""
+
+
+async def _of_event(connection: asyncpg.Connection, there: Installation, meant: re.Match[str]) -> Place:
+    """The input that led to an event. Ends the command where there is no such event."""
+    generation, service, shard, position = meant[1], meant[2], int(meant[3]), int(meant[4])
+    entry = None
+    if generation == there.generation and service in STAGES:
+        await use(connection, service)
+        entry = await connection.fetchval("SELECT entry FROM ledger WHERE shard = $1 AND position = $2", shard, position)
+    if entry is None:
+        stop(f"There is no event {meant[0]}: `makegood complaint history ID` shows those of a complaint.", Exit.NOT_FOUND)
+    return service, shard, entry
+
+
+async def _of_complaint(connection: asyncpg.Connection, there: Installation, complaint: UUID) -> Place:
+    """The first input of a complaint. Ends the command where nothing is known of it."""
+    shard, entry = shard_of(complaint, there.shards), None
+    for service in STAGES:
+        await use(connection, service)
+        query = "SELECT entry FROM ledger WHERE shard = $1 AND stream = $2 ORDER BY version LIMIT 1"
+        if (entry := await connection.fetchval(query, shard, complaint)) is not None:
+            break
+    if entry is None:
+        stop(f"Nothing is known of a complaint {complaint}. `makegood complaint list` shows which there are.", Exit.NOT_FOUND)
+    return service, shard, entry
+
+
+def _event(found: Followed, there: Installation) -> str:
+    first = found.led.events[0]
+    return event_id(there.generation, found.service, first.shard, first.position)
+
+
+# ---- what each hop was -----------------------------------------------------------------------------------------------------
+
+
+def _facts(found: Followed, there: Installation, stack: Stack) -> Iterator[Mapping[str, Any]]:
+    """In the order of the hops."""
+    row, events = found.led.input, found.led.events
+    first, last = events[0], events[-1]
+    yield _record(found)
+    yield {"type": row.type or "–", "message id": row.message_id or "–", "stream": f"{first.kind} {first.stream}", "from": first.actor}
+    yield {"shard": f"{row.shard} of {there.shards}, of {found.service}", "now": row.now_text, "epoch": f"{found.epoch} by now"}
+    yield {"outcome": row.outcome, **({"why": row.reason} if row.reason else {}), "policy": found.policy, "rules": row.rules}
+    yield {"version": f"{first.version - 1} → {last.version}", **({"state": "as it was"} if row.outcome != Outcome.ACCEPTED else {})}
+    yield {
+        "entry": f"{row.entry}, hash {row.hash.hex()[:HASH_SHOWN]}",
+        **{f"position {event.position}": f"{short_name(event.type)}, hash {event.hash.hex()[:HASH_SHOWN]}" for event in events},
+    }
+    yield {"now": f"{row.now_text}: entry {row.entry} and position{_span(events)}, together"}
+    yield _relayed(found)
+    place = f"position {found.place}, {output.moment(found.placed_at, precise=True)}" if found.placed_at else "nothing yet"
+    yield {"console has": place, "this one": "taken in" if found.place >= last.position else "on its way"}
+    yield {"url": f"{stack.console_url}/complaints/{first.correlation}"}
+
+
+def _record(found: Followed) -> Mapping[str, Any]:
+    row = found.led.input
+    if not row.topic:
+        return {"topic": "none: the machine told itself", "when": row.now_text}
+    sent = datetime.fromtimestamp(row.sent_ms / 1000, UTC)
+    size = f"{len(row.body or b''):,} bytes, {len(row.headers):,} of headers"
+    return {"topic": row.topic, "partition": row.partition, "offset": row.offset, "sent": output.moment(sent, precise=True), "size": size}
+
+
+def _relayed(found: Followed) -> Mapping[str, Any]:
+    last = found.led.events[-1]
+    at = found.led.relayed.get(last.position)
+    return {
+        "topic": events_topic(found.service),
+        "partition": last.shard,
+        "acknowledged": output.moment(at, precise=True) if at else "not yet",
+    }
+
+
+def _span(events: Sequence[Any]) -> str:
+    first, last = events[0].position, events[-1].position
+    return f" {first}" if first == last else f"s {first} to {last}"
