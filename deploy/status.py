@@ -26,6 +26,8 @@ class Status:
     home: str
     phase: str
     doing: str = ""
+    failed: str = ""
+    """Of a start that failed: why."""
     release: str = ""
     parts: list[dict[str, Any]] = field(default_factory=list)
     services: list[dict[str, Any]] = field(default_factory=list)
@@ -48,8 +50,8 @@ async def look(home: Path, *, from_outside: bool) -> Status:
     if from_outside:
         found.phase = "outside"
     elif written is None or not written.alive:
-        failed = f"The last start failed: {written.error}" if written and written.error else f"Nothing runs in {home}."
-        found.wrong.append(f"{failed} `makegood up` starts it.")
+        found.failed = f"the last start failed: {written.error}" if written and written.error else ""
+        found.wrong.append(f"{found.failed or f'nothing runs in {home}'}. `makegood up` starts it.")
         return found
     else:
         _parts(found, written)

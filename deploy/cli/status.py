@@ -35,7 +35,7 @@ def status(*, as_json: AsJson = False, home: Home = None) -> None:
     if not found.well:
         if as_json:
             raise typer.Exit(Exit.FAILED)
-        stop("\n".join(found.wrong))
+        stop("\n".join(f"{sentence[:1].upper()}{sentence[1:]}" for sentence in found.wrong))
 
 
 def _show(found: Status) -> None:

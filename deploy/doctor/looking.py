@@ -1,0 +1,161 @@
+"""Gathering what a doctor looks at. Reads only."""
+
+import asyncio
+import contextlib
+import shutil
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import asyncpg
+from aiokafka import AIOKafkaConsumer, TopicPartition
+from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
+from aiokafka.errors import KafkaError
+
+from deploy import migrate
+from deploy.database import Installation, NotInstalled, connected, installation, use
+from deploy.doctor.seen import Behind, DatabaseSeen, KafkaSeen, Seen, Shard
+from deploy.install import FOLDERS
+from deploy.local import state
+from deploy.local.stack import Stack, running
+from deploy.local.supervisor import release
+from deploy.roles import STAGES
+from deploy.status import look
+from deploy.topics import TOPICS, admin, cluster_id, partitions
+from shared.kafka import topic_ids
+from shared.machine import store
+from shared.machine.head import Head
+from shared.policy.model import Policy
+
+KAFKA_SECONDS = 20.0
+SETTINGS = ("fsync", "full_page_writes", "synchronous_commit", "data_checksums", "server_version", "max_connections")
+AWAY = (OSError, TimeoutError, asyncpg.PostgresError, asyncpg.InterfaceError)
+
+
+async def see(home: Path, *, outside: bool) -> Seen:
+    """Looks at everything. Whatever does not answer is noted as silent."""
+    seen = Seen(str(home), outside, await look(home, from_outside=outside), installed_release=release())
+    if (written := state.read(home)) and written.alive:
+        seen = replace(seen, running_release=written.release)
+    with contextlib.suppress(OSError):  # there is no such home
+        disk = shutil.disk_usage(home)
+        seen = replace(seen, disk_free_bytes=disk.free, disk_bytes=disk.total)
+    stack = running(home)
+    if stack is None:
+        return seen
+    seen = await _with_kafka(seen, stack)
+    return await _with_database(seen, stack)
+
+
+# ---- Kafka -----------------------------------------------------------------------------------------------------------------
+
+
+async def _with_kafka(seen: Seen, stack: Stack) -> Seen:
+    try:
+        async with asyncio.timeout(KAFKA_SECONDS):
+            return replace(seen, kafka=await _kafka(stack.kafka))
+    except (KafkaError, OSError, TimeoutError) as error:
+        return replace(seen, kafka_silence=str(error) or type(error).__name__)
+
+
+async def _kafka(address: str) -> KafkaSeen:
+    async with admin(address) as client:
+        there = await partitions(client)
+        ours = {topic: there[topic] for topic in TOPICS if topic in there}
+        ids = await topic_ids(client._client, ours) if ours else {}  # noqa: SLF001 - the library has no other way to ask
+        configs = {topic: await _configs(client, topic) for topic in ours}
+        cluster = await cluster_id(client)
+    return KafkaSeen(cluster, ours, ids, await _ranges(address, ours), configs)
+
+
+async def _configs(client: Any, topic: str) -> Mapping[str, str]:
+    answers = await client.describe_configs([ConfigResource(ConfigResourceType.TOPIC, topic, configs=None)])
+    return {entry[0]: entry[1] for answer in answers for resource in answer.resources for entry in resource[4]}
+
+
+async def _ranges(address: str, ours: Mapping[str, int]) -> Mapping[tuple[str, int], tuple[int, int]]:
+    places = [TopicPartition(topic, number) for topic, count in ours.items() for number in range(count)]
+    consumer = AIOKafkaConsumer(bootstrap_servers=address, enable_auto_commit=False)
+    try:
+        await consumer.start()
+        beginnings, ends = await consumer.beginning_offsets(places), await consumer.end_offsets(places)
+    finally:
+        await consumer.stop()
+    return {(place.topic, place.partition): (beginnings[place], ends[place]) for place in places}
+
+
+# ---- the database ----------------------------------------------------------------------------------------------------------
+
+
+async def _with_database(seen: Seen, stack: Stack) -> Seen:
+    try:
+        async with connected(stack.owner_dsn) as connection:
+            there = await installation(connection)
+            return replace(seen, database=await _database(connection, there))
+    except NotInstalled:
+        return replace(seen, database_silence="nothing is installed in it")
+    except AWAY as error:
+        return replace(seen, database_silence=str(error) or type(error).__name__)
+
+
+async def _database(connection: asyncpg.Connection, there: Installation) -> DatabaseSeen:
+    heads: dict[str, list[Head]] = {}
+    relayed: dict[Shard, Behind] = {}
+    placed: dict[Shard, Behind] = {}
+    parked: dict[str, Mapping[str, int]] = {}
+    policies: dict[str, str] = {}
+    for service in STAGES:
+        await use(connection, service)
+        heads[service] = [await store.read_head(connection, shard) for shard in range(there.shards)]
+        seen = await connection.fetch("SELECT shard, position FROM console.places WHERE service = $1", service)
+        known = {row["shard"]: row["position"] for row in seen}
+        for head in heads[service]:
+            at = service, head.shard
+            relayed[at] = await _behind(connection, head, await store.read_relayed(connection, head.shard))
+            placed[at] = await _behind(connection, head, known.get(head.shard, 0))
+        parked[service] = await _parked(connection)
+        policies |= {digest: f"{one.name}, version {one.version}" for digest, one in (await _policies(connection)).items()}
+    before = datetime.now(UTC)
+    clock = await connection.fetchval("SELECT clock_timestamp()")
+    after = datetime.now(UTC)
+    rows = await connection.fetch("SELECT name, setting FROM pg_settings WHERE name = ANY($1)", list(SETTINGS))
+    return DatabaseSeen(
+        there, heads, relayed, placed, parked, policies, {row["name"]: row["setting"] for row in rows}, clock,
+        clock - (before + (after - before) / 2), {schema: await _migrations(connection, schema) for schema in FOLDERS},
+    )  # fmt: skip
+
+
+async def _behind(connection: asyncpg.Connection, head: Head, position: int) -> Behind:
+    if position >= head.position:
+        return Behind(position, None)
+    return Behind(
+        position, await connection.fetchval("SELECT now FROM ledger WHERE shard = $1 AND position = $2", head.shard, position + 1)
+    )
+
+
+async def _parked(connection: asyncpg.Connection) -> Mapping[str, int]:
+    rows = await connection.fetch(
+        "SELECT CASE outcome WHEN 'waiting' THEN 'waiting' ELSE split_part(reason, ':', 1) END AS cause, count(*) AS inputs"
+        " FROM journal WHERE outcome IN ('parked', 'waiting') GROUP BY cause ORDER BY cause"
+    )
+    return {row["cause"]: row["inputs"] for row in rows}
+
+
+async def _policies(connection: asyncpg.Connection) -> Mapping[str, Policy]:
+    return await store.read_policies(connection)
+
+
+async def _migrations(connection: asyncpg.Connection, schema: str) -> str:
+    """What does not fit between the database and this release; empty where all does."""
+    ours: Sequence[migrate.Migration] = migrate.found(FOLDERS[schema])
+    await use(connection, schema)
+    applied = await connection.fetch("SELECT number, name, checksum FROM migrations ORDER BY number")
+    if len(applied) > len(ours):
+        return f"it has migration {applied[-1]['number']:04}_{applied[-1]['name']}, which this release does not know"
+    for row, migration in zip(applied, ours, strict=False):
+        if row["checksum"] != migration.checksum:
+            return f"migration {migration.number:04}_{migration.name} is not the one that was applied"
+    waiting = ours[len(applied) :]
+    return f"{len(waiting)} migrations are not applied yet, the first is {waiting[0].number:04}_{waiting[0].name}" if waiting else ""

@@ -1,0 +1,123 @@
+"""Whether Kafka still has what each shard will read next, and whether it is still the same topic."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from deploy.doctor.seen import DatabaseSeen, Finding, KafkaSeen, Seen
+from deploy.doctor.words import fine, note, shards_in_words, wrong
+from deploy.roles import STAGES
+from shared.contract.envelope import events_topic
+
+EVENTS = frozenset(map(events_topic, STAGES))
+"""Their records carry positions: made anew, they are read from the beginning."""
+GO_ON = "UPDATE {service}.head SET offsets = jsonb_set(offsets::jsonb, '{{{topic}}}', '{offset}')::text WHERE shard = {shard}"
+BEGIN = (
+    "UPDATE {service}.head SET offsets = (offsets::jsonb - '{topic}')::text, incarnations = (incarnations::jsonb - '{topic}')::text"
+    " WHERE shard IN ({shards})"
+)
+SEND_AGAIN = "DELETE FROM {service}.relayed WHERE shard = {shard}, then start {service} again"
+
+
+@dataclass(frozen=True, slots=True)
+class _Reading:
+    """A shard of a service reads a topic from here on."""
+
+    service: str
+    shard: int
+    topic: str
+    expected: int
+    incarnation: str
+    """The topic's id, as far as the shard knows it."""
+
+
+def _readings(database: DatabaseSeen) -> Iterator[_Reading]:
+    for service, heads in database.heads.items():
+        for head in heads:
+            for topic, expected in head.offsets.items():
+                yield _Reading(service, head.shard, topic, expected, head.incarnations.get(topic, ""))
+
+
+def _both(seen: Seen) -> tuple[KafkaSeen, DatabaseSeen] | None:
+    """Both servers, where both were seen and belong together."""
+    if seen.kafka is None or seen.database is None or seen.kafka.cluster_id != seen.database.installation.cluster_id:
+        return None
+    return seen.kafka, seen.database
+
+
+def _is_anew(one: _Reading, kafka: KafkaSeen) -> bool:
+    return bool(one.incarnation) and one.topic in kafka.ids and kafka.ids[one.topic] != one.incarnation
+
+
+def incarnations(seen: Seen) -> Iterator[Finding]:
+    """Are the topics still those whose offsets the shards remember?"""
+    if (both := _both(seen)) is None:
+        return
+    kafka, database = both
+    anew: dict[tuple[str, str], list[int]] = {}
+    for one in _readings(database):
+        if _is_anew(one, kafka):
+            anew.setdefault((one.service, one.topic), []).append(one.shard)
+    for (service, topic), shards in anew.items():
+        what = f"{topic} was deleted and made anew since {service}, {shards_in_words(shards)}, last read it"
+        if topic in EVENTS:
+            yield note("topic ids", f"{what}; it is read from its beginning, and goes on by the events' own positions")
+        else:
+            begin = BEGIN.format(service=service, topic=topic, shards=", ".join(map(str, sorted(shards))))
+            do = f"put the old topic back; or, if it is gone for good, have what was not read sent again and begin the new one: {begin}"
+            yield wrong("topic ids", what, do)
+    if not anew:
+        yield fine("topic ids", "every topic is the one that the shards read before")
+
+
+def offsets(seen: Seen) -> Iterator[Finding]:
+    """Does Kafka have what each shard reads next?"""
+    if (both := _both(seen)) is None:
+        return
+    kafka, database = both
+    well = True
+    for one in _readings(database):
+        beginning, end = kafka.ranges.get((one.topic, one.shard), (one.expected, one.expected))
+        if _is_anew(one, kafka):
+            continue
+        where = f"{one.service}, shard {one.shard}"
+        if beginning > one.expected:
+            well = False
+            lost = f"{one.topic}/{one.shard} from offset {one.expected} to {beginning - 1}"
+            yield wrong("offsets", f"lost range: Kafka no longer has {lost}, which {where}, never read", _after_a_loss(one, beginning))
+        elif end < one.expected:
+            well = False
+            what = f"{where}, has read {one.topic}/{one.shard} up to offset {one.expected}, but Kafka has it only up to {end}"
+            yield wrong("offsets", what, f"this is older data of Kafka's: put the newer back. If that is gone for good: {_go_on(one, end)}")
+    waiting = _waiting(kafka, database)
+    if well:
+        yield fine("offsets", f"Kafka has what every shard reads next{f'; {waiting:,} records wait to be read' if waiting else ''}")
+    yield from _short(kafka, database)
+
+
+def _go_on(one: _Reading, offset: int) -> str:
+    return GO_ON.format(service=one.service, topic=one.topic, offset=offset, shard=one.shard)
+
+
+def _after_a_loss(one: _Reading, beginning: int) -> str:
+    if one.topic in EVENTS:
+        source = one.topic.removesuffix(".events")
+        again = SEND_AGAIN.format(service=source, shard=one.shard)
+        return f"events are kept for ever, so somebody deleted them; the ledger has them all: {again}"
+    return f"have its senders send again what was not answered, raise its retention, then let the shard go on: {_go_on(one, beginning)}"
+
+
+def _waiting(kafka: KafkaSeen, database: DatabaseSeen) -> int:
+    found = 0
+    for one in _readings(database):
+        _, end = kafka.ranges.get((one.topic, one.shard), (0, 0))
+        found += max(0, end - one.expected)
+    return found
+
+
+def _short(kafka: KafkaSeen, database: DatabaseSeen) -> Iterator[Finding]:
+    """A topic of events with fewer records than were acknowledged has lost some."""
+    for (service, shard), relayed in database.relayed.items():
+        beginning, end = kafka.ranges.get((events_topic(service), shard), (0, relayed.position))
+        if end - beginning < relayed.position:
+            what = f"{events_topic(service)}/{shard} has {end - beginning:,} of the {relayed.position:,} events that it acknowledged"
+            yield wrong("offsets", what, f"the ledger has them all: {SEND_AGAIN.format(service=service, shard=shard)}")

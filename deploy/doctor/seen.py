@@ -1,0 +1,100 @@
+"""What a doctor looks at: facts, not judgements. What could not be looked at is None, with the reason."""
+
+import enum
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from deploy.database import Installation
+from deploy.status import Status
+from shared.machine.head import Head
+
+Shard = tuple[str, int]
+"""A service and one of its shards."""
+Partition = tuple[str, int]
+
+
+class Level(enum.StrEnum):
+    """How a finding is meant."""
+
+    FINE = "fine"
+    NOTE = "note"
+    """Worth knowing; nothing need be done."""
+    WRONG = "wrong"
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """One thing that was looked at, and what is to be said about it."""
+
+    level: Level
+    about: str
+    what: str
+    do: str = ""
+    """What to do; only of what is wrong."""
+
+
+@dataclass(frozen=True)
+class KafkaSeen:
+    """What Kafka has."""
+
+    cluster_id: str
+    partitions: Mapping[str, int]
+    """By topic; ours only."""
+    ids: Mapping[str, str]
+    """The topics' ids."""
+    ranges: Mapping[Partition, tuple[int, int]]
+    """The first offset that is there, and the one after the last."""
+    configs: Mapping[str, Mapping[str, str]]
+    """The topics' settings."""
+
+
+@dataclass(frozen=True)
+class Behind:
+    """How far a reader of a ledger is, and since when it is not further."""
+
+    position: int
+    oldest_at: datetime | None
+    """When the first event that it has not was decided; None where it has all."""
+
+
+@dataclass(frozen=True)
+class DatabaseSeen:
+    """What the database has."""
+
+    installation: Installation
+    heads: Mapping[str, Sequence[Head]]
+    """By service, in the order of the shards."""
+    relayed: Mapping[Shard, Behind]
+    placed: Mapping[Shard, Behind]
+    """How far the console is."""
+    parked: Mapping[str, Mapping[str, int]]
+    """By service, how many inputs by the cause for which they are parked; `waiting` for those behind them."""
+    policies: Mapping[str, str]
+    """Names and versions, by digest."""
+    settings: Mapping[str, str]
+    """PostgreSQL's own."""
+    clock: datetime
+    clock_apart: timedelta
+    """How far PostgreSQL's clock is ahead of this machine's."""
+    migrations: Mapping[str, str]
+    """By schema: what does not fit this release, in words; empty where all fits."""
+
+
+@dataclass(frozen=True)
+class Seen:
+    """All that was looked at."""
+
+    home: str
+    outside: bool
+    """Whether the servers are somebody else's to run."""
+    status: Status
+    kafka: KafkaSeen | None = None
+    kafka_silence: str = ""
+    """Why Kafka could not be looked at."""
+    database: DatabaseSeen | None = None
+    database_silence: str = ""
+    disk_free_bytes: int | None = None
+    disk_bytes: int | None = None
+    running_release: str = ""
+    installed_release: str = ""
