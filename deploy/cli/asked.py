@@ -173,8 +173,8 @@ def _place(path: str, candidates: Sequence[type[Command]]) -> Place:
 def _part(kind: Schema, part: str, defs: Schema) -> Sequence[Schema]:
     if part in kind.get("properties", {}):
         return _kinds(kind["properties"][part], defs)
-    free = kind.get("additionalProperties")
-    return _kinds(free, defs) if isinstance(free, Mapping) else ()
+    free = [kind.get("additionalProperties"), *kind.get("patternProperties", {}).values()]
+    return [inner for one in free if isinstance(one, Mapping) for inner in _kinds(one, defs)]
 
 
 def _put(data: dict[str, Any], path: Sequence[str], text: str, place: Place) -> None:

@@ -55,7 +55,7 @@ def follow(
     as_json: AsJson = False,
     home: Home = None,
 ) -> None:
-    """Follow one input through the ten hops of the system, with the code of each.
+    """Follow one input through the ten hops, with the code of each.
 
     Of a complaint it is the first one, with which it came. An event's id, as `makegood complaint history` shows them, follows the
     input that led to that event.

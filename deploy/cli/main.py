@@ -24,20 +24,18 @@ class Later:
 
 COMMANDS = {
     "up": Later("deploy.cli.up", RUN, "Start everything on this machine, and say where it is."),
-    "down": Later("deploy.cli.up", RUN, "Stop everything that `makegood up` started. All that was told stays."),
+    "down": Later("deploy.cli.up", RUN, "Stop everything. All that was told stays."),
     "status": Later("deploy.cli.status", RUN, "Show what runs, whether it is ready, and how far it is."),
     "doctor": Later("deploy.cli.doctor", RUN, "Look at everything that can be wrong, and say what to do."),
     "submit": Later("deploy.cli.submit", ASK, "Submit complaints from files."),
     "complaint": Later("deploy.cli.complaint", ASK, "See complaints: the list, one of them, its history, its trace."),
     "command": Later("deploy.cli.command", ASK, "Ask a service for something, and see what can be asked."),
     "parked": Later("deploy.cli.parked", ASK, "See the inputs that could not be decided, whole, with the reason."),
-    "follow": Later(
-        "deploy.cli.follow", PROVE, "Follow one input of a complaint through the ten hops of the system, with the code of each."
-    ),
+    "follow": Later("deploy.cli.follow", PROVE, "Follow one input through the ten hops, with the code of each."),
     "verify": Later("deploy.cli.verify", PROVE, "Prove that every ledger is whole and unchanged."),
     "replay": Later("deploy.cli.replay", PROVE, "Decide the journals again, and compare with the ledgers."),
     "trace": Later("deploy.cli.trace", PROVE, "Send the traces of complaints to where traces are kept."),
-    "install": Later("deploy.cli.servers", OWN, "Install on the servers that MAKEGOOD_KAFKA and MAKEGOOD_DATABASE name."),
+    "install": Later("deploy.cli.servers", OWN, "Install on servers of your own, or bring them up to date."),
     "run": Later("deploy.cli.servers", OWN, "Run one service in the foreground."),
 }
 """All commands, in the order in which help shows them."""

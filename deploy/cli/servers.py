@@ -32,10 +32,10 @@ def register(app: typer.Typer) -> None:
 
 
 def install_(*, as_json: AsJson = False) -> None:
-    """Install on the servers that MAKEGOOD_KAFKA and MAKEGOOD_DATABASE name.
+    """Install on servers of your own, or bring them up to date.
 
-    Makes roles, schemas, tables and topics, or brings them up to date. Done twice it changes nothing. The number of shards
-    (MAKEGOOD_SHARDS) and the tenant (MAKEGOOD_TENANT) are fixed the first time.
+    Makes roles, schemas, tables and topics on the servers that MAKEGOOD_KAFKA and MAKEGOOD_DATABASE name. Done twice it changes
+    nothing. The number of shards (MAKEGOOD_SHARDS) and the tenant (MAKEGOOD_TENANT) are fixed the first time.
 
     Example: MAKEGOOD_KAFKA=kafka:9092 MAKEGOOD_DATABASE=postgresql://owner@db/makegood makegood install
     """

@@ -15,6 +15,7 @@ from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
 from deploy.cli.address import kafka_address
+from deploy.cli.exits import Exit
 from deploy.feed.reading import STANDARD_INPUT, BadFile, HeaderReader, Line, csv_lines, header_of, json_lines, known, size_of
 from deploy.feed.submissions import Terms, validate_only
 from deploy.feed.submissions import submit as submit_rows
@@ -23,7 +24,7 @@ from deploy.formats import cfpb, incidents, nyc311
 from deploy.formats.plain import BadMap, by_header, csv_format, parse_map
 from deploy.formats.rows import Format
 
-FAILED, USAGE = 1, 2
+FAILED, USAGE = Exit.FAILED, Exit.USAGE
 
 
 class Kind(enum.StrEnum):

@@ -57,7 +57,7 @@ def up(
 
 
 def down(*, home: Home = None) -> None:
-    """Stop everything that `makegood up` started. All that was told stays.
+    """Stop everything. All that was told stays.
 
     Example: makegood down
     """

@@ -174,9 +174,7 @@ def parked(seen: Seen) -> Iterator[Finding]:
             what = f"complaints stand still in {service}: {words}"
             yield wrong("parked", what, f"`makegood parked list --service {service}`; a mind that failed is a fault to report")
         else:
-            yield note(
-                "parked", f"{service} has inputs that it could not read: {words}; `makegood parked list` shows them and why"
-            )
+            yield note("parked", f"{service} has inputs that it could not read: {words}; `makegood parked list` shows them and why")
     if not there:
         yield fine("parked", "no input is parked")
 

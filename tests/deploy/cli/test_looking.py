@@ -1,0 +1,276 @@
+"""trace, follow, parked, status, doctor: what they show of a running system."""
+
+import base64
+import json
+import threading
+from http.server import BaseHTTPRequestHandler, HTTPServer
+from pkgutil import resolve_name
+from uuid import uuid4
+
+import pytest
+from aiokafka import AIOKafkaProducer
+from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
+
+from deploy.cli.exits import Exit
+from deploy.cli.hops import HOPS, MINDS, code_of
+from shared.contract.envelope import SUBMISSIONS, shard_of
+from shared.machine.bytes import span_id
+from tests.system import SHARDS
+
+NAMES = ["record", "decode", "lock head", "decide", "evolve", "append", "commit", "relay", "project", "page"]
+
+
+# ---- trace -----------------------------------------------------------------------------------------------------------------
+
+
+def test_a_trace_is_one_tree_for_each_thing_that_was_asked(cli, walked):
+    told = cli("complaint", "trace", walked, "--json").json
+    spans = {span["span_id"]: span for span in told["spans"]}
+    assert told["trace_id"] == walked.hex
+    assert {span["trace_id"] for span in spans.values()} == {walked.hex}
+    roots = [span["name"] for span in spans.values() if not span["parent_id"]]
+    assert roots[:3] == ["intake SubmitComplaint", "resolution StartFix", "intake AssignOwner"]
+    assert all(span["parent_id"] in spans for span in spans.values() if span["parent_id"])
+
+
+def test_another_services_input_lies_beneath_the_event_that_it_heard(cli, walked):
+    spans = {span["span_id"]: span for span in cli("complaint", "trace", walked, "--json").json["spans"]}
+    [heard] = [span for span in spans.values() if span["name"] == "resolution hears ComplaintOwned"]
+    owned = spans[heard["parent_id"]]
+    assert owned["name"] == "intake ComplaintOwned"
+    assert owned["span_id"] == span_id(owned["attributes"]["makegood.event.id"])
+    assert spans[owned["parent_id"]]["name"] == "intake CompleteOwnership"
+
+
+def test_a_span_of_an_input_has_its_times_in_order_and_none_of_its_words(cli, walked):
+    told = cli("complaint", "trace", walked, "--json")
+    for span in told.json["spans"]:
+        if span["kind"] == "consumer":
+            assert list(span["times"]) == ["sent", "received", "decided", "relayed"]
+            assert list(span["times"].values()) == sorted(span["times"].values())
+        assert span["started_at"] <= span["ended_at"]
+    assert "wet" not in told.out
+    assert "Bo Li" not in told.out
+
+
+def test_the_upstreams_own_trace_is_linked(cli, system):
+    ident = system.submit()
+    with system.http() as client:
+        headers = {"traceparent": f"00-{'ab' * 16}-{'cd' * 8}-01"}
+        client.post(f"/api/complaints/{ident}/commands", json={"command": "StateNeed", "data": {"need": "dry"}}, headers=headers)
+    [span] = [one for one in cli("complaint", "trace", ident, "--json").json["spans"] if one["name"] == "intake StateNeed"]
+    assert (span["parent_id"], span["links"]) == ("", [{"trace_id": "ab" * 16, "span_id": "cd" * 8}])
+
+
+def test_a_trace_is_drawn_with_what_was_refused(cli, walked):
+    done = cli("complaint", "trace", walked)
+    assert done.code == Exit.DONE
+    assert "StartFix ✗ no_fix_before_ownership" in done.out
+    assert "  hears ComplaintOwned → CaseOpened" in done.out
+    assert "█" in done.out
+
+
+@pytest.fixture
+def collector():
+    """Takes traces, as a collector would."""
+    taken = []
+
+    class Taking(BaseHTTPRequestHandler):
+        def do_POST(self):
+            body = self.rfile.read(int(self.headers["content-length"]))
+            taken.append(ExportTraceServiceRequest.FromString(body))
+            self.send_response(200)
+            self.end_headers()
+
+        def log_message(self, *_):
+            pass
+
+    server = HTTPServer(("127.0.0.1", 0), Taking)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    yield f"http://127.0.0.1:{server.server_port}/v1/traces", taken
+    server.shutdown()
+
+
+def exported(requests):
+    return [
+        (next(one.value.string_value for one in resource.resource.attributes if one.key == "service.name"), span)
+        for request in requests
+        for resource in request.resource_spans
+        for scope in resource.scope_spans
+        for span in scope.spans
+    ]
+
+
+def test_every_span_is_exported_once_and_an_export_goes_on_from_its_place(cli, system, walked, collector, tmp_path):
+    address, taken = collector
+    place = ["--place", tmp_path / "place.json"]
+    assert cli("trace", "export", "--to", address, *place).code == Exit.DONE
+    mine = {span.span_id.hex(): (service, span) for service, span in exported(taken) if span.trace_id.hex() == walked.hex}
+    shown = {span["span_id"]: span for span in cli("complaint", "trace", walked, "--json").json["spans"]}
+    assert mine.keys() == shown.keys()
+    for ident, (service, span) in mine.items():
+        assert (service, span.name, span.parent_span_id.hex()) == (
+            shown[ident]["service"], shown[ident]["name"], shown[ident]["parent_id"],
+        )  # fmt: skip
+    assert len(exported(taken)) == len({span.span_id for _, span in exported(taken)})
+
+    before = len(exported(taken))
+    fresh = system.submit()
+    for _ in range(50):  # the relay notes its place now and then
+        assert cli("trace", "export", "--to", address, *place).code == Exit.DONE
+        if later := exported(taken)[before:]:
+            break
+    assert {span.name for _, span in later if span.trace_id.hex() == fresh.hex} == {"intake SubmitComplaint", "intake ComplaintReceived"}
+    assert len(later) < before
+
+
+def test_an_export_needs_somewhere_to_go_and_a_place_that_is_one(cli, tmp_path):
+    assert cli("trace", "export").code == Exit.USAGE
+    wrong = tmp_path / "place.json"
+    wrong.write_text('["no place"]')
+    done = cli("trace", "export", "--to", "http://127.0.0.1:1/", "--place", wrong)
+    assert (done.code, "Remove it to send everything again" in done.err) == (Exit.FAILED, True)
+
+
+# ---- follow ----------------------------------------------------------------------------------------------------------------
+
+
+def test_the_hops_are_the_ten_of_the_architecture_and_their_code_is_there():
+    assert [hop.name for hop in HOPS] == NAMES
+    for hop in HOPS:
+        for kind in (*MINDS, "shard"):
+            assert callable(resolve_name(code_of(hop, kind)))
+
+
+def test_a_complaint_is_followed_from_its_record_to_its_page(cli, system, walked):
+    told = cli("follow", walked, "--json").json
+    assert [hop["hop"] for hop in told["hops"]] == NAMES
+    here = {hop["hop"]: hop["here"] for hop in told["hops"]}
+    assert (here["record"]["topic"], here["record"]["partition"]) == (SUBMISSIONS, shard_of(walked, SHARDS))
+    assert here["decode"]["type"] == "intake.SubmitComplaint.v1"
+    assert here["decide"]["outcome"] == "accepted"
+    assert here["project"]["this one"] == "taken in"
+    assert here["page"]["url"] == f"{system.console}/complaints/{walked}"
+    assert cli("follow", walked).out.count("\n") > 30
+
+
+def test_an_event_is_followed_through_the_code_of_its_own_service(cli, walked):
+    events = cli("complaint", "history", walked, "--json").json["events"]
+    [refused] = [one for one in events if one["rule"] == "no_excuse_before_delivery"]
+    told = cli("follow", refused["id"], "--json").json
+    assert told["event"] == refused["id"]
+    assert {hop["hop"]: hop["code"] for hop in told["hops"]}["decide"] == "services.resolution.case:decide"
+    assert cli("follow", "g1/resolution/0/999999").code == Exit.NOT_FOUND
+    assert cli("follow", "g7/resolution/0/1").code == Exit.NOT_FOUND
+    assert cli("follow", "g1/kitchen/0/1").code == Exit.NOT_FOUND
+
+
+# ---- parked ----------------------------------------------------------------------------------------------------------------
+
+BODY = b"\xff\xfe not JSON \x1b[31m\r\n[red]at all"
+
+
+@pytest.fixture(scope="module")
+async def bad(system):
+    """An input that can't be read, as `parked list` names it."""
+    mark = uuid4().hex
+    async with AIOKafkaProducer(bootstrap_servers=system.stack.kafka) as producer:
+        headers = [("ce_id", mark.encode()), ("ce_source", b"/tests"), ("strange", b"\xff\x00"), ("empty", b"")]
+        await producer.send_and_wait(SUBMISSIONS, BODY, partition=2, headers=headers)
+    return mark
+
+
+def parked_as(cli, mark):
+    for _ in range(200):
+        if found := [one for one in cli("parked", "list", "--service", "intake", "--json").json["parked"] if one["message_id"] == mark]:
+            return found[0]
+    raise AssertionError("it was never parked")
+
+
+def test_what_cannot_be_read_is_listed_with_where_it_lies_and_why(cli, bad):
+    one = parked_as(cli, bad)
+    assert (one["outcome"], one["topic"], one["partition"], one["shard"]) == ("parked", SUBMISSIONS, 2, 2)
+    assert one["reason"].startswith("undecodable: ")
+    listed = cli("parked", "list").out
+    assert f"{one['input']}  parked   {SUBMISSIONS}/2/{one['offset']}  undecodable" in listed
+    assert cli("parked", "list", "--shard", "3", "--json").json["parked"] == []
+    assert cli("parked", "list", "--shard", "99").code == Exit.USAGE
+
+
+def test_a_parked_input_is_shown_whole_byte_for_byte(cli, bad):
+    one = parked_as(cli, bad)
+    told = cli("parked", "show", one["input"], "--json").json
+    assert base64.b64decode(told["body_base64"]) == BODY
+    assert {"name": "strange", "value_base64": base64.b64encode(b"\xff\x00").decode()} in told["headers"]
+    by_options = ["--service", "intake", "--shard", one["shard"], "--entry", one["entry"]]
+    assert cli("parked", "show", *by_options, "--json").json == told
+    shown = cli("parked", "show", one["input"]).out
+    assert r"\xff\xfe not JSON \x1b[31m\r" in shown
+    assert "\x1b" not in shown
+
+
+def test_the_raw_body_is_the_bytes_and_nothing_else(cli, bad, capfdbinary):
+    from typer.testing import CliRunner  # noqa: PLC0415
+
+    from deploy.cli.main import app  # noqa: PLC0415
+
+    done = CliRunner().invoke(app, ["parked", "show", parked_as(cli, bad)["input"], "--raw"])
+    assert done.stdout_bytes == BODY
+
+
+def test_what_is_not_parked_is_not_found(cli, bad):
+    assert cli("parked", "show", "intake/0/1").code == Exit.NOT_FOUND
+    assert cli("parked", "show", "intake/0/999999").code == Exit.NOT_FOUND
+    for wrong in (["intake/0"], ["kitchen/0/1"], [], ["--service", "intake", "--shard", "0"]):
+        assert cli("parked", "show", *wrong).code == Exit.USAGE
+
+
+# ---- status and doctor -----------------------------------------------------------------------------------------------------
+
+
+def test_the_status_of_a_system_that_is_well(cli, system, walked):
+    done = cli("status", "--json")
+    assert done.code == Exit.DONE, done.err
+    told = done.json
+    assert (told["well"], told["wrong"], told["phase"], told["console"]) == (True, [], "running", system.console)
+    assert [part["name"] for part in told["parts"]] == ["kafka", "postgres", "intake", "resolution", "rootcause", "console"]
+    assert {part["state"] for part in told["parts"]} == {"ready"}
+    assert all(one["ready"] and one["shards"] == SHARDS for one in told["services"])
+    assert told["counts"]["complaints"] >= 1
+    assert [one["service"] for one in told["relay"]] == ["intake", "resolution", "rootcause"]
+    assert all(0 <= one["lag"] <= one["position"] for one in told["relay"])
+    assert "not in Kafka yet" in cli("status").out
+
+
+def test_the_status_of_nothing_is_not_well(tmp_path, cli):
+    done = cli("status", "--json", "--home", tmp_path)
+    assert (done.code, done.json["well"], done.json["phase"]) == (Exit.FAILED, False, "stopped")
+    assert "`makegood up` starts it" in cli("status", "--home", tmp_path).err
+
+
+def test_the_doctor_finds_nothing_wrong_with_a_system_that_is_well(cli, system, bad):
+    parked_as(cli, bad)
+    done = cli("doctor", "--json")
+    findings = done.json["findings"]
+    assert [one for one in findings if one["level"] == "wrong"] == [], json.dumps(findings, indent=1)
+    assert (done.code, done.json["well"]) == (Exit.DONE, True)
+    about = [one["about"] for one in findings]
+    assert {"processes", "kafka", "topics", "topic ids", "offsets", "relay", "console", "parked", "policy", "clocks", "disk"} <= set(about)
+    assert cli("doctor").out.count("\n") == len(findings) + 1, "a heading, and a line for each"
+
+
+def test_the_doctor_says_what_to_do_where_nothing_runs(cli, tmp_path):
+    done = cli("doctor", "--json", "--home", tmp_path)
+    assert done.code == Exit.FAILED
+    assert [(one["about"], one["do"]) for one in done.json["findings"] if one["level"] == "wrong"] == [
+        ("processes", "`makegood up` starts it")
+    ]
+
+
+def test_the_doctor_looks_where_nobody_answers(cli, monkeypatch):
+    monkeypatch.setenv("MAKEGOOD_KAFKA", "127.0.0.1:1")
+    monkeypatch.setenv("MAKEGOOD_DATABASE", "postgresql://makegood@127.0.0.1:1/makegood")
+    done = cli("doctor", "--json")
+    assert done.code == Exit.FAILED
+    wrong = [one["about"] for one in done.json["findings"] if one["level"] == "wrong"]
+    assert {"kafka", "postgres"} <= set(wrong)
