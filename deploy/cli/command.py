@@ -68,8 +68,9 @@ def send(
     A refusal says which rule was against it and what to do, and exits 4; it is recorded, too. What is not answered in time is not lost:
     the address that is printed tells later what became of it.
 
-    Examples: makegood command send shop:4711 AssignOwner --set owner=person:anna, or
-    makegood command send 7498c925 Deliver --set what=bread --set how="by hand" --set evidence=signed --actor person:anna
+    Example: makegood command send shop:4711 AssignOwner --set owner=person:anna
+
+    Example: makegood command send 7498c925 Deliver --set what=bread --set how="by hand" --set evidence=signed --actor person:anna
     """
     candidates = _named(name, service)
     try:

@@ -67,8 +67,9 @@ def list_(
 ) -> None:
     """List complaints, the last received first.
 
-    Examples: makegood complaint list --stage own --owner -, or
-    makegood complaint list --refused --json
+    Example: makegood complaint list --stage own --owner -
+
+    Example: makegood complaint list --refused --json
     """
     asked = {
         "stage": [str(one) for one in stage or ()], "owner": owner, "product": product, "source": source, "ref": ref,

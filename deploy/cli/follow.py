@@ -60,8 +60,9 @@ def follow(
     Of a complaint it is the first one, with which it came. An event's id, as `makegood complaint history` shows them, follows the
     input that led to that event.
 
-    Examples: makegood follow shop:4711, or
-    makegood follow g1/resolution/3/17
+    Example: makegood follow shop:4711
+
+    Example: makegood follow g1/resolution/3/17
     """
     stack = stack_of(home)
     event = EVENT_ID.fullmatch(ident)

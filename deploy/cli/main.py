@@ -1,7 +1,11 @@
-"""`makegood`: the command line. A command's module is loaded when it is asked for, so that help comes at once."""
+"""`makegood`: the command line. A command's module is loaded when it is asked for, so that help comes at once.
+
+Help and usage errors are plain text: they fit any width, and are the same in a log.
+"""
 
 import importlib
 from dataclasses import dataclass
+from itertools import groupby
 from typing import Any
 
 import typer
@@ -17,7 +21,8 @@ class Later:
 
     module: str
     """It has `register(app)`."""
-    panel: str
+    heading: str
+    """Under which help lists it."""
     sentence: str
     """The first of the command's help."""
 
@@ -39,6 +44,7 @@ COMMANDS = {
     "run": Later("deploy.cli.servers", OWN, "Run one service in the foreground."),
 }
 """All commands, in the order in which help shows them."""
+WIDEST = max(map(len, COMMANDS))
 
 
 class Commands(TyperGroup):
@@ -47,7 +53,7 @@ class Commands(TyperGroup):
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         for name, later in COMMANDS.items():
-            self.add_command(TyperCommand(name, help=later.sentence, rich_help_panel=later.panel))
+            self.add_command(TyperCommand(name, help=later.sentence))
 
     def resolve_command(self, ctx: Any, args: list[str]) -> Any:
         """The command that is asked for, loaded."""
@@ -55,16 +61,21 @@ class Commands(TyperGroup):
             self.load(args[0])
         return super().resolve_command(ctx, args)
 
+    def format_commands(self, ctx: Any, formatter: Any) -> None:
+        """The commands in their groups, each with its whole sentence."""
+        del ctx
+        for heading, names in groupby(COMMANDS, key=lambda name: COMMANDS[name].heading):
+            with formatter.section(heading):
+                formatter.write_dl([(f"{name:{WIDEST}}", COMMANDS[name].sentence) for name in names])
+
     def load(self, name: str) -> None:
         """Puts a command in the place of its stand-in."""
-        found = typer.Typer()
+        found = typer.Typer(rich_markup_mode=None)
         found.callback()(_nothing)
         importlib.import_module(COMMANDS[name].module).register(found)
         group = get_command(found)
         assert isinstance(group, TyperGroup), "with a callback it is a group"
-        command = group.commands[name]
-        command.rich_help_panel = COMMANDS[name].panel  # type: ignore[attr-defined]
-        self.add_command(command, name)
+        self.add_command(group.commands[name], name)
 
 
 def _nothing() -> None:
@@ -72,7 +83,11 @@ def _nothing() -> None:
 
 
 app = typer.Typer(
-    cls=Commands, no_args_is_help=True, pretty_exceptions_enable=False, context_settings={"help_option_names": ["-h", "--help"]}
+    cls=Commands,
+    rich_markup_mode=None,
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
 )
 
 

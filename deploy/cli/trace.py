@@ -26,7 +26,7 @@ PLACE = "traces.json"
 
 def register(app: typer.Typer) -> None:
     """Adds the group to the app."""
-    group = typer.Typer(help="Send the traces of complaints to where traces are kept.", no_args_is_help=True)
+    group = typer.Typer(no_args_is_help=True)
     group.callback()(_of_all)
     group.command("export")(export)
     app.add_typer(group, name="trace")
@@ -82,7 +82,7 @@ def export(
     ] = None,
     home: Home = None,
 ) -> None:
-    """Send every trace that was not sent yet, from the ledgers, over OTLP/HTTP.
+    """Send all that was not sent yet, from the ledgers, over OTLP/HTTP.
 
     It may be stopped at any moment and goes on from where it was. Without its place it sends everything again, with the same ids.
 

@@ -3,16 +3,14 @@
 from collections.abc import Iterator
 from typing import Any
 
-from typer.main import get_command
-
 from deploy.reference.markdown import WRITTEN, table
 
 
 def page() -> str:
     """Every command of `makegood`."""
-    from deploy.cli.main import app  # noqa: PLC0415 - only this page needs it
+    from deploy.cli.main import everything  # noqa: PLC0415 - only this page needs it
 
-    sections = [_section(path, command) for path, command in _all(get_command(app), "makegood")]
+    sections = [_section(path, command) for path, command in _all(everything(), "makegood")]
     return WRITTEN + "# The command line\n\n" + "\n".join(sections)
 
 
