@@ -16,6 +16,8 @@ from services.console.api.reading import WHERES, Filters
 router = APIRouter(include_in_schema=False)
 _ENVIRONMENT = Environment(loader=FileSystemLoader(Path(__file__).parent), autoescape=True, undefined=StrictUndefined, trim_blocks=True)
 _ENVIRONMENT.filters["at"] = lambda at: f"{at:%Y-%m-%d %H:%M:%S}" if at else "–"
+_ENVIRONMENT.filters["number"] = lambda number: f"{number:,}"
+_ENVIRONMENT.filters["sentence"] = lambda text: text[:1].upper() + text[1:].rstrip(".") + "."
 _ENVIRONMENT.filters["words"] = lambda name: name.split(".")[1] if "." in name else name
 
 
