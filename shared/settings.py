@@ -1,8 +1,9 @@
 """Settings: from the environment (`MAKEGOOD_…`), the same for every process."""
 
+from ipaddress import ip_address
 from pathlib import Path
 
-from pydantic import Field
+from pydantic import Field, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 
@@ -26,6 +27,17 @@ class Settings(BaseSettings):
     session_timeout_ms: int = Field(10_000, ge=1000, description="Kafka's session time-out of a consumer, in milliseconds.")
     otlp: str = Field("", description="Where traces go (OTLP over HTTP, e.g. http://127.0.0.1:4318/v1/traces); empty for nowhere.")
     log_level: str = Field("INFO", description="DEBUG, INFO, WARNING or ERROR.")
+
+    @field_validator("bind")
+    @classmethod
+    def _only_loopback(cls, bind: str) -> str:
+        try:
+            loopback = bind == "localhost" or ip_address(bind).is_loopback
+        except ValueError:
+            loopback = False
+        if not loopback:
+            raise ValueError(f"{bind} is not loopback: there are no logins yet, so nobody else may reach this. Say 127.0.0.1")
+        return bind
 
     @property
     def submission_topics(self) -> tuple[str, ...]:
