@@ -1,7 +1,7 @@
-"""Hearing what the services say, from now on: event topics followed from the ends they had, through any absence of the broker."""
+"""Hearing what the services say: event topics followed from the ends they had, or from given places, through any absence of the broker."""
 
 import asyncio
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
 from types import TracebackType
 from typing import Self
@@ -21,14 +21,24 @@ log = structlog.get_logger()
 class Listener:
     """Follows some topics without a consumer group. Used as an async context: on entering, the ends are taken, before anything is sent."""
 
-    def __init__(self, kafka: str, partitions: Iterable[tuple[str, int]]) -> None:
-        """Follows `partitions` (topic, how many it has) at the bootstrap servers `kafka`."""
+    def __init__(
+        self, kafka: str, partitions: Iterable[tuple[str, int]] = (), *, begin: Mapping[TopicPartition, int] | None = None
+    ) -> None:
+        """Follows `partitions` (topic, how many it has) at the bootstrap servers `kafka`, or from these offsets on (`begin`)."""
         self.kafka = kafka
-        self._places = {TopicPartition(topic, number): 0 for topic, count in partitions for number in range(count)}
+        self._places = {TopicPartition(topic, number): 0 for topic, count in partitions for number in range(count)} | dict(begin or {})
+        self._from_the_ends = begin is None
         self._consumer: AIOKafkaConsumer | None = None
+
+    @property
+    def places(self) -> Mapping[TopicPartition, int]:
+        """The offset that is heard next, by partition."""
+        return self._places
 
     async def __aenter__(self) -> Self:
         """Takes the ends. Raises KafkaConnectionError where nobody answers."""
+        if not self._from_the_ends:
+            return self
         consumer = await self._assigned()
         self._places = dict(await consumer.end_offsets(list(self._places)))
         self._sought(consumer)

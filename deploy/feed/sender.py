@@ -30,12 +30,13 @@ log = structlog.get_logger()
 
 @dataclass(frozen=True, slots=True)
 class Outgoing:
-    """A record to send. The partition follows from the key."""
+    """A record to send. Where no partition is named, it follows from the key; without a key, it is any."""
 
     topic: str
-    key: bytes
+    key: bytes | None
     value: bytes
     headers: list[tuple[str, bytes]]
+    partition: int | None = None
 
 
 class TooLarge(ValueError):
@@ -101,7 +102,7 @@ class Sender:
         if self._failed.is_set() or self._producer is None:
             return
         try:
-            future = await self._producer.send(record.topic, record.value, record.key, headers=record.headers)
+            future = await self._producer.send(record.topic, record.value, record.key, partition=record.partition, headers=record.headers)
         except KafkaError as error:
             log.warning("kafka_did_not_take_it", error=repr(error))
             self._failed.set()

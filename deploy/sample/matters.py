@@ -22,6 +22,8 @@ DAYS_BACK = 40
 VERSIONED = frozenset({"lindenkrume-shop", "fernhill-care", "group-it-desk"})
 """Upstreams that number the states of their records."""
 SIGNS = {"EUR": "€ {}", "GBP": "£{}"}
+BULK = "S"
+"""Begins the tag of complaints that nobody works; tags have no capitals."""
 BASE36 = "0123456789abcdefghijklmnopqrstuvwxyz"
 SPOKEN, WRITTEN, QUICK = frozenset({"telephone", "counter"}), frozenset({"letter"}), frozenset({"chat", "app"})
 TONES_OF = {SPOKEN: ("telephone",), WRITTEN: ("formal", "worried", "plain"), QUICK: ("terse", "chatty", "terse", "plain", "upset")}
@@ -58,7 +60,7 @@ def tag(seed: int) -> str:
             return digits
 
 
-def matter(seed: int, number: int, now: datetime, of: tuple[House, Trouble] | None = None, *, found: bool | None = None) -> Matter:
+def matter(seed: int, number: int, now: datetime, of: tuple[House, Trouble] | None = None, *, bulk: bool = False) -> Matter:
     """The complaint of this number.
 
     Args:
@@ -66,7 +68,7 @@ def matter(seed: int, number: int, now: datetime, of: tuple[House, Trouble] | No
         number: Which of its complaints. The first one, 0, has no times in it: the sample begins with it, and takes the time from it.
         now: When the sample began.
         of: Where it is to be about this.
-        found: Whether we found it ourselves, where that is not left to the dice.
+        bulk: Whether it is one of many that nobody works. Those are numbered apart, and none of them is our own finding.
     """
     dice = Dice("matter", seed, number)
     house, trouble = of or _chosen(dice)
@@ -76,9 +78,8 @@ def matter(seed: int, number: int, now: datetime, of: tuple[House, Trouble] | No
     price = _price(dice, product)
     slots = _slots(dice, house, product, who, occurred) | _amounts(house, price)
     slots["need"] = dice.pick(trouble.need).format_map(slots)
-    rolled = number > 0 and dice.chance(FINDINGS)
-    found = rolled if found is None else found
-    draft = _Draft(dice, house, trouble, tag(seed), number, slots, seed)
+    found = number > 0 and dice.chance(FINDINGS) and not bulk
+    draft = _Draft(dice, house, trouble, BULK + tag(seed) if bulk else tag(seed), number, slots, seed)
     told = draft.found(occurred) if found else draft.told(who)
     times = _times(dice, occurred, now)
     return Matter(seed, number, house, trouble, told.model_validate({**dict(told), "product": product.name, **times}), slots, price)

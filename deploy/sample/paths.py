@@ -6,7 +6,7 @@ from datetime import datetime
 from deploy.sample.dice import Dice, spread, weighted
 from deploy.sample.fixing import deliver, fix, fix_again
 from deploy.sample.learning import learn
-from deploy.sample.matters import matter
+from deploy.sample.matters import BULK, matter
 from deploy.sample.owning import own, reopened, withdrawn
 from deploy.sample.problems import problem_of
 from deploy.sample.scripts import Fact, Line, Script, Submission, fact
@@ -103,10 +103,10 @@ def script_of(seed: int, number: int, now: datetime) -> Script:
 
 
 def submission_of(seed: int, number: int, now: datetime) -> Script:
-    """The complaint of this number as an upstream should tell it, and nobody works it."""
-    told = matter(seed, number, now, found=False)
-    body = told.told.to_bytes()
-    return Script(str(number), told.complaint, (Submission(body, key_of(told.complaint), intake.ComplaintReceived.type),), (), "own")
+    """The complaint of this number as an upstream should tell it, and nobody works it. Its numbers are apart from the others'."""
+    one = matter(seed, number, now, bulk=True)
+    line = Submission(one.told.to_bytes(), key_of(one.complaint), intake.ComplaintReceived.type)
+    return Script(f"{BULK}{number}", one.complaint, (line,), reaches="own")
 
 
 def life(pen: Pen) -> Iterator[str]:

@@ -22,6 +22,11 @@ from shared.contract.said import short_name
 from shared.contract.upcasts import read_event
 
 UNREADABLE = frozenset({machine.InputParked.type, machine.InputWaiting.type})
+OUTCOMES = {
+    intake.ComplaintReceived.type: "accepted", intake.SubmissionConflicted.type: "conflicting",
+    intake.SubmissionRepeated.type: "repeated", machine.MessageRepeated.type: "repeated",
+}  # fmt: skip
+"""What an answer says of an upstream's record."""
 IDS = {
     intake.ReplyReceived.type: "reply_id", resolution.ReplyReceived.type: "reply_id", rootcause.CauseRecorded.type: "digest",
     intake.PromiseMade.type: "promise", resolution.PromiseMade.type: "promise",
@@ -102,6 +107,8 @@ class Prompter:
         """What an earlier run was refused, by message."""
         self._named: dict[str, Named] = {}
         self._parked: set[str] = set()
+        self._again = False
+        """Whether there was an earlier run."""
 
     # ---- in and out --------------------------------------------------------------------------------------------------------
 
@@ -116,27 +123,34 @@ class Prompter:
 
     def hear(self, heard: Heard) -> Sequence[Message]:
         """What follows from an event."""
-        woken = self._noted(heard)
-        if one := self._asked.get(heard.cause):
-            del self._asked[heard.cause]
+        one = self._asked.pop(heard.cause, None)
+        if one is None and self._again:
+            self._kept(heard)
+        woken = list(self._noted(heard))
+        if one is not None:
             self._answered(one, heard)
-            woken = [*woken, one]
+            woken.append(one)
         return [message for each in woken for message in self._next(each)]
 
     def recalled(self, heard: Heard) -> None:
-        """An event of an earlier run."""
+        """An event of an earlier run, or one that has nothing to do with the sample."""
+        self._again = True
+        self._kept(heard)
+        self._noted(heard)
+
+    def _kept(self, heard: Heard) -> None:
+        """Keeps what a message led to that this run has not sent yet."""
+        if not heard.cause.startswith(prefix(self.seed)):
+            return
         if heard.stream not in self._cards:
             self._cards[heard.stream] = Card()
             self._facts[heard.stream] = set()
-        self._noted(heard)
-        if not heard.cause.startswith(prefix(self.seed)):
-            return
         if heard.type == machine.CommandRefused.type:
             self._refused[heard.cause] = heard
         elif heard.type in UNREADABLE:
             self._parked.add(heard.cause)
-        elif heard.type != machine.MessageRepeated.type and heard.cause not in self._named:
-            self._named[heard.cause] = _named(heard)
+        elif heard.type != machine.MessageRepeated.type:
+            self._named.setdefault(heard.cause, _named(heard))
 
     def unanswered(self) -> Iterable[Message]:
         """What has been sent and is not answered."""
@@ -165,7 +179,7 @@ class Prompter:
         repeated = heard.type == machine.MessageRepeated.type
         answer = self._refused.pop(message.id, heard) if repeated else heard
         if isinstance(line, Submission):
-            self.summary.submissions += 1
+            self.summary.submissions[OUTCOMES.get(heard.type, "bad")] += 1
             wrong = None if repeated or heard.type == line.expects else f"{short_name(line.expects)} was expected"
         else:
             self.summary.commands += 1
@@ -249,7 +263,7 @@ class Prompter:
         ident = message_id(self.seed, script.name, one.place)
         if isinstance(line, Submission):
             if ident in self._parked:  # what can't be read has no answer to be repeated: it would be parked once more
-                self.summary.submissions += 1
+                self.summary.submissions["repeated"] += 1
                 self.summary.repeated += 1
                 return None
             return Message(ident, SUBMISSIONS, intake.SubmitComplaint.type, script.stream, line.key, line.body, "system:upstream")

@@ -31,8 +31,8 @@ class Summary:
 
     complaints: int = 0
     """Those whose scripts have ended."""
-    submissions: int = 0
-    """Upstreams' records that were answered."""
+    submissions: Counter[str] = field(default_factory=Counter)
+    """Upstreams' records that were answered, by what became of them."""
     commands: int = 0
     """What people asked, answered."""
     refused: int = 0
@@ -45,7 +45,14 @@ class Summary:
     rules: Counter[str] = field(default_factory=Counter)
     """What was refused as expected, by rule."""
     shown: list[Unexpected] = field(default_factory=list)
+    unanswered: int = 0
+    """Scripts that were under way when no answer came any more."""
     seconds: float = 0.0
+
+    @property
+    def answered(self) -> int:
+        """All that was answered."""
+        return self.submissions.total() + self.commands
 
     def unexpectedly(self, found: Unexpected) -> None:
         """Counts what was unexpected, and keeps it if it is among the first."""
