@@ -4,5 +4,5 @@
 - `machine/`: batch, store, relay, timers, replay, proof, projections: the same for every service. Read it after a mind.
 - `obligations/`: what we owe, as pure rules: promises, and what counts as the customer's word.
 - `policy/`: the model of a policy, its loader, the shipped one.
-- `kafka.py`, `settings.py`, `telemetry.py`: one file each.
+- `kafka.py`, `lenient.py`, `settings.py`, `telemetry.py`: one file each.
 """

@@ -9,6 +9,7 @@ from aiokafka import AIOKafkaConsumer, ConsumerRebalanceListener, OffsetAndMetad
 from aiokafka.errors import IllegalStateError, KafkaError
 
 from shared.kafka import ByShard, topic_ids
+from shared.lenient import read_leniently
 from shared.machine.watchdog import Watchdog
 from shared.machine.worker import Range, Worker
 
@@ -91,9 +92,11 @@ class Group(ConsumerRebalanceListener):  # type: ignore[misc]  # the library has
             self._watchdog.alive()
             try:
                 batches = await self._consumer.getmany(timeout_ms=POLL_MS, max_records=POLL_RECORDS)
-            except KafkaError as error:
+            except Exception as error:  # noqa: BLE001 - whatever it was, every shard begins anew where the database says it stands
                 log.warning("fetching_failed", error=repr(error))
-                for worker in self.workers.values():
+                if isinstance(error, UnicodeDecodeError):
+                    read_leniently()
+                for worker in self.workers.values():  # what was fetched together with the failure is lost to the consumer, not to us
                     worker.look_again()
                 await asyncio.sleep(RETRY_SECONDS)
                 continue

@@ -1,16 +1,20 @@
 """The machine on real Kafka and PostgreSQL: nothing is lost and nothing happens twice, whoever dies, freezes or comes along."""
 
 import asyncio
+import struct
 from contextlib import suppress
 from dataclasses import replace
 
 import asyncpg
 import pytest
+from aiokafka import AIOKafkaProducer
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic, RecordsToDelete
+from aiokafka.record.util import calc_crc32c
 from aiokafka.structs import TopicPartition
 
 from shared.contract.envelope import commands_topic, events_topic, shard_of
 from shared.machine import store
+from shared.machine.bytes import unpack_headers
 from shared.machine.fault import ProofFailed
 from shared.machine.mind import Timer
 from tests.shared.machine.bench import Bench
@@ -250,6 +254,40 @@ async def test_bad_bytes_of_every_sort_are_kept_and_the_rest_goes_on(live):
     await live.prove()
 
 
+async def test_header_names_that_are_not_text_stop_nobody_and_are_kept(live):
+    """aiokafka fails on such a record before anybody has seen it: the names are made in the bytes of a batch, as a client in C would."""
+    await live.start()
+    await live.ready()
+    stream = STREAMS[0]
+    shard = shard_of(stream, live.shards)
+    async with producing(live.installation.kafka) as producer:
+        batch = producer.create_batch()
+        batch.append(key=key(stream), value=b"{}", timestamp=1, headers=[("NAME", b"value")])
+        batch._build = lambda build=batch._build: _renamed(build(), b"NAME", b"\xff\xfe\x00\xfd")
+        await (await producer.send_batch(batch, commands_topic("intake"), partition=shard))
+    await live.send(*adds(40))
+    await until(lambda: _is(live.events("intake.Added.v1"), 40))
+    packed = await live.fetchval("SELECT headers FROM journal WHERE outcome = 'parked'")
+    assert unpack_headers(packed) == [(b"\xff\xfe\x00\xfd".decode("utf-8", "surrogateescape"), b"value")]
+    await live.prove()
+
+
+@pytest.mark.parametrize("codec", ["gzip", "snappy", "lz4", "zstd"])
+async def test_what_upstreams_compress_is_read(live, codec):
+    await live.start()
+    await live.ready()
+    producer = AIOKafkaProducer(bootstrap_servers=live.installation.kafka, compression_type=codec)
+    await producer.start()
+    for n in range(5):
+        stream = STREAMS[n]
+        found = headers(Add(number=1), stream, f"{codec}{n}")
+        await producer.send(
+            commands_topic("intake"), Add(number=1).to_bytes(), key=key(stream), partition=shard_of(stream, live.shards), headers=found
+        )
+    await producer.stop()
+    await until(lambda: _is(live.events("intake.Added.v1"), 5))
+
+
 # ---- the ground ------------------------------------------------------------------------------------------------------------
 
 
@@ -380,3 +418,10 @@ def _fact_headers(position):
     for _ in range(position - 1):
         bench.fact(Unheard(), STREAMS[0])
     return bench.fact(Unheard(), STREAMS[0]).headers
+
+
+def _renamed(batch, name, other):
+    """A batch with other bytes in the place of a header's name, and the checksum that goes with them (at 17, over all from 21 on)."""
+    changed = bytearray(bytes(batch).replace(name, other))
+    changed[17:21] = struct.pack(">I", calc_crc32c(bytes(changed[21:])))
+    return changed
