@@ -83,7 +83,7 @@ async def _beyond(found: Status, stack: Stack) -> None:
     for service in found.services:
         if not service["ready"]:
             why = service["waits"] or "; ".join(f"shard {shard}: {one['what']}" for shard, one in service["troubles"].items())
-            found.wrong.append(f"{service['service']} is not ready: {why or 'it has just begun'}.")
+            found.wrong.append(f"{service['service']} is not ready: {(why or 'it has just begun').rstrip('.')}.")
     try:
         found.relay = await _relay(stack)
     except (OSError, TimeoutError, asyncpg.PostgresError, asyncpg.InterfaceError) as error:

@@ -4,6 +4,7 @@ import asyncio
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import asdict
+from pathlib import Path
 
 import typer
 
@@ -14,6 +15,8 @@ from deploy.cli.place import home_of, outside
 from deploy.doctor.judging import judge
 from deploy.doctor.looking import see
 from deploy.doctor.seen import Finding, Level
+from deploy.local.postgres import binaries
+from deploy.local.stack import running
 
 MARKS = {Level.FINE: ("✓", "green"), Level.NOTE: ("·", ""), Level.WRONG: ("✗", "bold red")}
 ABOUT_COLUMNS = 10
@@ -42,7 +45,10 @@ def doctor(*, as_json: AsJson = False, home: Home = None) -> None:
     elif output.on_terminal():
         _show(findings)
     else:
-        output.table(["level", "about", "what", "do"], [[one.level, one.about, one.what, one.do] for one in findings])
+        rows = [[one.level, one.about, one.what, one.do, one.sql] for one in findings]
+        output.table(["level", "about", "what", "do", "sql"], rows)
+    if any(one.sql for one in findings):
+        output.say(f"What is SQL is done as the owner: {_psql(place, from_outside=from_outside)}")
     if counts[Level.WRONG]:
         output.say("One thing is wrong." if counts[Level.WRONG] == 1 else f"{counts[Level.WRONG]} things are wrong.", style="bold")
         raise typer.Exit(Exit.FAILED)
@@ -55,3 +61,11 @@ def _show(findings: Sequence[Finding]) -> None:
         output.show_indented(f"{mark} {one.about:{ABOUT_COLUMNS}} {one.what}", 0, hang=ABOUT_COLUMNS + 3, style=style)
         if one.do:
             output.show_indented(f"→ {one.do}", ABOUT_COLUMNS + 3, hang=2)
+        if one.sql:
+            output.show(f"{'':{ABOUT_COLUMNS + 5}}{one.sql}", style="bold")
+
+
+def _psql(home: Path, *, from_outside: bool) -> str:
+    """How to get at the database."""
+    found = running(home)
+    return 'psql "$MAKEGOOD_DATABASE"' if from_outside or found is None else f"{binaries() / 'psql'} {found.owner_dsn}"

@@ -17,7 +17,7 @@ DISK_FREE_BYTES_MIN = 2 * 1024**3
 DEATHS = 3
 ADVICE = {
     "clock": "set the clocks right (NTP); it goes on by itself then",
-    "gap": "send the topic of these events again from their ledger: DELETE FROM SERVICE.relayed WHERE shard = N, then start SERVICE again",
+    "gap": "the topic of these events lost some: what to do stands at `offsets`",
     "chain": "`makegood verify` tells whether the ledger or the topic was changed; change nothing before that",
     "topic changed": "what to do stands at `topic ids` and `offsets`",
     "lost range": "what to do stands at `offsets`",
@@ -155,9 +155,10 @@ def troubles(seen: Seen) -> Iterator[Finding]:
         for shard, trouble in service["troubles"].items():
             what = f"{service['service']}, shard {shard}, can't go on ({trouble['cause']}): {trouble['what']}"
             yield wrong("shards", what, ADVICE.get(trouble["cause"], ADVICE["failed"]))
+    unready = {service["service"]: service["troubles"] for service in seen.status.services if not service["ready"]}
     for name, heads in (seen.database.heads if seen.database else {}).items():
         for head in heads:
-            if head.attempts >= DEATHS:
+            if head.attempts >= DEATHS and name in unready and str(head.shard) not in unready[name]:
                 trying = f", trying {head.trying}" if head.trying else ""
                 what = f"{name} has taken shard {head.shard} over {head.attempts} times without finishing a batch{trying}"
                 yield wrong("shards", what, f"its log tells why: {seen.home}/logs/{name}.log; a record that it dies of is parked by itself")
@@ -234,7 +235,8 @@ def settings(seen: Seen) -> Iterator[Finding]:
     off = [name for name in MUST_BE_ON if told.get(name) == "off"] + ["synchronous_commit"] * (told.get("synchronous_commit") == "off")
     if off:
         what = f"{', '.join(off)} is off: what was acknowledged can be lost when the power fails"
-        yield wrong("postgres", what, "; ".join(f"ALTER SYSTEM RESET {name}" for name in off) + "; SELECT pg_reload_conf()")
+        sql = "; ".join([*(f"ALTER SYSTEM RESET {name}" for name in off), "SELECT pg_reload_conf()"])
+        yield wrong("postgres", what, "turn it on where it was turned off: in postgresql.conf, on the command line, or so", sql)
     else:
         yield fine("postgres", f"{told.get('server_version')}; commits are on disk before they are acknowledged")
     if told.get("data_checksums") == "off":

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from deploy.doctor.seen import DatabaseSeen, Finding, KafkaSeen, Seen
-from deploy.doctor.words import fine, note, shards_in_words, wrong
+from deploy.doctor.words import fine, note, partitions_in_words, shards_in_words, wrong
 from deploy.roles import STAGES
 from shared.contract.envelope import events_topic
 
@@ -15,7 +15,7 @@ BEGIN = (
     "UPDATE {service}.head SET offsets = (offsets::jsonb - '{topic}')::text, incarnations = (incarnations::jsonb - '{topic}')::text"
     " WHERE shard IN ({shards})"
 )
-SEND_AGAIN = "DELETE FROM {service}.relayed WHERE shard = {shard}, then start {service} again"
+SEND_AGAIN = "DELETE FROM {service}.relayed WHERE shard IN ({shards})"
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,8 +63,8 @@ def incarnations(seen: Seen) -> Iterator[Finding]:
             yield note("topic ids", f"{what}; it is read from its beginning, and goes on by the events' own positions")
         else:
             begin = BEGIN.format(service=service, topic=topic, shards=", ".join(map(str, sorted(shards))))
-            do = f"put the old topic back; or, if it is gone for good, have what was not read sent again and begin the new one: {begin}"
-            yield wrong("topic ids", what, do)
+            do = "put the old topic back; or, if it is gone for good, have what was not read sent again, and begin the new one"
+            yield wrong("topic ids", what, do, begin)
     if not anew:
         yield fine("topic ids", "every topic is the one that the shards read before")
 
@@ -83,11 +83,12 @@ def offsets(seen: Seen) -> Iterator[Finding]:
         if beginning > one.expected:
             well = False
             lost = f"{one.topic}/{one.shard} from offset {one.expected} to {beginning - 1}"
-            yield wrong("offsets", f"lost range: Kafka no longer has {lost}, which {where}, never read", _after_a_loss(one, beginning))
+            yield wrong("offsets", f"lost range: Kafka no longer has {lost}, which {where}, never read", *_after_a_loss(one, beginning))
         elif end < one.expected:
             well = False
             what = f"{where}, has read {one.topic}/{one.shard} up to offset {one.expected}, but Kafka has it only up to {end}"
-            yield wrong("offsets", what, f"this is older data of Kafka's: put the newer back. If that is gone for good: {_go_on(one, end)}")
+            do = "this is older data of Kafka's: put the newer back; or, if that is gone for good, let the shard go on from here"
+            yield wrong("offsets", what, do, _go_on(one, end))
     waiting = _waiting(kafka, database)
     if well:
         yield fine("offsets", f"Kafka has what every shard reads next{f'; {waiting:,} records wait to be read' if waiting else ''}")
@@ -98,12 +99,13 @@ def _go_on(one: _Reading, offset: int) -> str:
     return GO_ON.format(service=one.service, topic=one.topic, offset=offset, shard=one.shard)
 
 
-def _after_a_loss(one: _Reading, beginning: int) -> str:
+def _after_a_loss(one: _Reading, beginning: int) -> tuple[str, str]:
+    """What to do, and in the database."""
     if one.topic in EVENTS:
         source = one.topic.removesuffix(".events")
-        again = SEND_AGAIN.format(service=source, shard=one.shard)
-        return f"events are kept for ever, so somebody deleted them; the ledger has them all: {again}"
-    return f"have its senders send again what was not answered, raise its retention, then let the shard go on: {_go_on(one, beginning)}"
+        do = f"somebody deleted events, which are kept for ever; {source} sends them again from its ledger when it starts after this"
+        return do, SEND_AGAIN.format(service=source, shards=one.shard)
+    return "have its senders send again what was not answered, raise its retention, and let the shard go on", _go_on(one, beginning)
 
 
 def _waiting(kafka: KafkaSeen, database: DatabaseSeen) -> int:
@@ -116,8 +118,12 @@ def _waiting(kafka: KafkaSeen, database: DatabaseSeen) -> int:
 
 def _short(kafka: KafkaSeen, database: DatabaseSeen) -> Iterator[Finding]:
     """A topic of events with fewer records than were acknowledged has lost some."""
+    short: dict[str, list[int]] = {}
     for (service, shard), relayed in database.relayed.items():
         beginning, end = kafka.ranges.get((events_topic(service), shard), (0, relayed.position))
         if end - beginning < relayed.position:
-            what = f"{events_topic(service)}/{shard} has {end - beginning:,} of the {relayed.position:,} events that it acknowledged"
-            yield wrong("offsets", what, f"the ledger has them all: {SEND_AGAIN.format(service=service, shard=shard)}")
+            short.setdefault(service, []).append(shard)
+    for service, shards in short.items():
+        what = f"{events_topic(service)}, {partitions_in_words(shards)}, has fewer events than it acknowledged"
+        again = SEND_AGAIN.format(service=service, shards=", ".join(map(str, sorted(shards))))
+        yield wrong("offsets", what, f"its ledger has them all: {service} sends them again when it starts after this", again)

@@ -32,6 +32,8 @@ class Finding:
     what: str
     do: str = ""
     """What to do; only of what is wrong."""
+    sql: str = ""
+    """What to do in the database, as its owner; after `do`."""
 
 
 @dataclass(frozen=True)

@@ -4,6 +4,9 @@ from collections.abc import Sequence
 
 from deploy.doctor.seen import Finding, Level
 
+RUN = 3
+"""So many neighbours are told of as a range."""
+
 
 def fine(about: str, what: str) -> Finding:
     """All is well with this."""
@@ -15,12 +18,27 @@ def note(about: str, what: str) -> Finding:
     return Finding(Level.NOTE, about, what)
 
 
-def wrong(about: str, what: str, do: str) -> Finding:
-    """This is wrong, and that is to be done."""
-    return Finding(Level.WRONG, about, what, do)
+def wrong(about: str, what: str, do: str, sql: str = "") -> Finding:
+    """This is wrong, and that is to be done; `sql`: in the database, as its owner."""
+    return Finding(Level.WRONG, about, what, do, sql)
 
 
 def shards_in_words(shards: Sequence[int]) -> str:
-    """`shard 3`, `shards 3 and 4`, `shards 0, 3 and 4`."""
-    names = [str(shard) for shard in sorted(shards)]
-    return f"shard {names[0]}" if len(names) == 1 else f"shards {', '.join(names[:-1])} and {names[-1]}"
+    """`shard 3`, `shards 3 and 4`, `shards 0, 3 and 5 to 9`."""
+    return _in_words("shard", shards)
+
+
+def partitions_in_words(partitions: Sequence[int]) -> str:
+    """The same of partitions."""
+    return _in_words("partition", partitions)
+
+
+def _in_words(name: str, numbers: Sequence[int]) -> str:
+    runs: list[list[int]] = []
+    for number in sorted(numbers):
+        if runs and number == runs[-1][-1] + 1:
+            runs[-1].append(number)
+        else:
+            runs.append([number])
+    found = [one for run in runs for one in ([f"{run[0]} to {run[-1]}"] if len(run) >= RUN else map(str, run))]
+    return f"{name}{'s' if len(numbers) > 1 else ''} {' and '.join(filter(None, [', '.join(found[:-1]), found[-1]]))}"

@@ -8,6 +8,7 @@ import pytest
 from deploy.database import Installation
 from deploy.doctor.judging import judge
 from deploy.doctor.seen import Behind, DatabaseSeen, KafkaSeen, Level, Seen
+from deploy.doctor.words import shards_in_words
 from deploy.roles import STAGES
 from deploy.status import Status
 from deploy.topics import TOPICS
@@ -122,8 +123,7 @@ WRONG = {
     "a range is lost": (
         kafka(ranges=ranges((SUBMISSIONS, 1), 15, 20)), "offsets", "Kafka no longer has complaints.submissions/1 from offset 10 to 14",
     ),
-    "a topic of events lost some": (kafka(ranges=ranges((EVENTS, 0), 4, 10)), "offsets", "has 6 of the 10 events"),
-    "a process dies of a shard": (heads(attempts=4, trying="intake.commands/0/3"), "shards", "4 times without finishing a batch, trying"),
+    "a topic lost events": (kafka(ranges=ranges((EVENTS, 0), 4, 10)), "offsets", "intake.events, partition 0, has fewer events than"),
     "the relay is behind": (late("relayed", "intake", 1), "relay", "events that intake, shard 1, decided 60 s ago"),
     "the console is behind": (late("placed", "rootcause", 0), "console", "rootcause, shard 0, decided 60 s ago"),
     "a mind failed": (database(parked={"intake": {"mind_failed": 1, "waiting": 3}}), "parked", "1 mind failed, 3 waiting"),
@@ -146,19 +146,27 @@ def test_what_is_wrong_is_said_with_what_to_do(case):
 def test_an_older_kafka_is_found_by_whoever_read_further_and_the_way_on_is_told():
     finding = only_wrong(kafka(ranges=ranges((COMMANDS, 0), 0, 4)))
     assert finding.what == "intake, shard 0, has read intake.commands/0 up to offset 10, but Kafka has it only up to 4"
-    assert "UPDATE intake.head SET offsets = jsonb_set(offsets::jsonb, '{intake.commands}', '4')::text WHERE shard = 0" in finding.do
+    assert "UPDATE intake.head SET offsets = jsonb_set(offsets::jsonb, '{intake.commands}', '4')::text WHERE shard = 0" in finding.sql
 
 
 def test_a_topic_that_was_made_anew_for_good_can_be_begun():
     finding = only_wrong(kafka(ids={**IDS, COMMANDS: "new"}))
-    assert "(offsets::jsonb - 'intake.commands')::text" in finding.do
-    assert "WHERE shard IN (0, 1)" in finding.do
+    assert "(offsets::jsonb - 'intake.commands')::text" in finding.sql
+    assert "WHERE shard IN (0, 1)" in finding.sql
 
 
 def test_a_topic_of_events_that_was_made_anew_is_read_again_by_itself():
     new = kafka(ids={**IDS, "resolution.events": "new"})
     assert [one.about for one in judge(new) if one.level is Level.NOTE] == ["topic ids"] * 2, "intake and rootcause read it"
     assert not [one for one in judge(new) if one.level is Level.WRONG]
+
+
+def test_a_shard_of_which_a_process_dies_again_and_again_is_named_unless_its_trouble_is_known():
+    dying = heads(attempts=4, trying="intake.commands/0/3").database
+    assert not [one for one in judge(replace(WELL, database=dying)) if one.level is Level.WRONG], "it has been idle since, and is ready"
+    wrong = [one for one in judge(replace(unready(waits="for its shards"), database=dying)) if one.level is Level.WRONG]
+    assert wrong[1].what == "intake has taken shard 0 over 4 times without finishing a batch, trying intake.commands/0/3"
+    assert only_wrong(replace(unready(troubles=TROUBLE), database=dying)).what.startswith("intake, shard 0, can't go on (clock)")
 
 
 def test_a_wrong_cluster_makes_no_other_findings_about_its_topics_offsets():
@@ -186,3 +194,8 @@ def test_what_is_only_worth_knowing_is_no_fault(case):
 def test_a_moments_delay_is_no_fault():
     fresh = Behind(9, NOW - timedelta(seconds=2))
     assert not [one for one in judge(database(relayed={**DATABASE.relayed, ("intake", 0): fresh})) if one.level is not Level.FINE]
+
+
+def test_shards_are_told_of_in_words():
+    said = {(3,): "shard 3", (4, 3): "shards 3 and 4", (0, 1, 2): "shards 0 to 2", (0, 3, 5, 6, 7): "shards 0, 3 and 5 to 7"}
+    assert {shards: shards_in_words(shards) for shards in said} == said
