@@ -33,6 +33,7 @@ COMMANDS = {
     "status": Later("deploy.cli.status", RUN, "Show what runs, whether it is ready, and how far it is."),
     "doctor": Later("deploy.cli.doctor", RUN, "Look at everything that can be wrong, and say what to do."),
     "submit": Later("deploy.cli.submit", ASK, "Submit complaints from files."),
+    "sample": Later("deploy.cli.sample", ASK, "Feed believable complaints, and people who work them."),
     "complaint": Later("deploy.cli.complaint", ASK, "See complaints: the list, one of them, its history, its trace."),
     "command": Later("deploy.cli.command", ASK, "Ask a service for something, and see what can be asked."),
     "parked": Later("deploy.cli.parked", ASK, "See the inputs that could not be decided, whole, with the reason."),

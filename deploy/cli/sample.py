@@ -1,0 +1,107 @@
+"""`makegood sample`: believable complaints, and people who work them, so that every stage fills."""
+
+import asyncio
+import enum
+import sys
+from typing import Annotated
+
+import structlog
+import typer
+from aiokafka.errors import KafkaError
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+
+from deploy.cli import output
+from deploy.cli.exits import Exit, stop
+from deploy.cli.options import Home
+from deploy.cli.place import stack_of
+from deploy.feed.tally import Tally
+from deploy.sample.feed import FIRST_COMPLAINTS, FIRST_SEED, SeedIsUsed, Terms, feed
+from deploy.sample.summary import WHERES, Summary
+
+SEED_MAX = 2**53
+
+
+class Only(enum.StrEnum):
+    """What of a sample is fed."""
+
+    SUBMISSIONS = "submissions"
+
+
+def register(app: typer.Typer) -> None:
+    """Adds the command to the app."""
+    app.command()(sample)
+
+
+def sample(
+    *,
+    complaints: Annotated[int, typer.Option(min=1, metavar="N", help="How many.")] = FIRST_COMPLAINTS,
+    seed: Annotated[int, typer.Option(min=0, max=SEED_MAX, metavar="S", help="The same seed gives the same sample.")] = FIRST_SEED,
+    rate: Annotated[float | None, typer.Option(min=0.01, metavar="PER_SECOND", help="Complaints a second, at most.")] = None,
+    only: Annotated[Only | None, typer.Option(help="Submit complaints, and let nobody work them.")] = None,
+    timeout: Annotated[float, typer.Option(min=1, help="Seconds without any answer before giving up.")] = 120,
+    as_json: Annotated[bool, typer.Option("--json", help="The summary as the last line on standard output.")] = False,
+    home: Home = None,
+) -> None:
+    """Feed believable complaints, and people who work them.
+
+    A quarter stays in own, a fifth in fix, the rest is delivered, learned from or settled. People try what the rules refuse, too; a
+    refusal that was not meant to be is shown, and the exit code is 1. The same seed again changes nothing, also after an interruption:
+    it goes on where it was.
+
+    Examples: makegood sample --complaints 500 --seed 7, or
+    makegood sample --only submissions --complaints 20000 --rate 500
+    """
+    structlog.configure(logger_factory=structlog.PrintLoggerFactory(sys.stderr))
+    terms = Terms(stack_of(home).kafka, complaints, seed, worked=only is None, rate=rate, timeout_seconds=timeout)
+    try:
+        summary = _fed(terms)
+    except SeedIsUsed as used:
+        stop(f"{used}.", Exit.USAGE)
+    except (LookupError, OSError, KafkaError) as error:
+        stop(f"{error}. Is makegood running? `makegood status` tells.")
+    except TimeoutError:
+        stop(f"Nothing was answered within {timeout:g} s. `makegood status` tells what runs; the same again goes on from here.")
+    if only:
+        _report_submissions(summary, as_json=as_json)
+    else:
+        _report(summary, as_json=as_json)
+    if summary.unanswered:
+        stop(
+            f"{summary.unanswered} complaints got no answer within {timeout:g} s. What was sent is safe in Kafka and will be taken when the"
+            " services are back (`makegood status`). The same again goes on from there: nothing happens twice."
+        )
+    if summary.unexpected and not only:
+        raise typer.Exit(Exit.FAILED)
+
+
+def _fed(terms: Terms) -> Summary:
+    shape = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TextColumn("complaints"), TimeElapsedColumn())
+    with Progress(*shape, console=output.err(), disable=not output.err().is_terminal, transient=True) as bar:
+        task = bar.add_task("feeding", total=terms.complaints)
+        return asyncio.run(feed(terms, lambda done: bar.update(task, completed=done)))
+
+
+def _report(summary: Summary, *, as_json: bool) -> None:
+    for unexpected in summary.shown:
+        output.say(f"unexpected: {unexpected}")
+    if (more := summary.unexpected - len(summary.shown)) > 0:
+        output.say(f"... and {more} more that were not expected")
+    speed = summary.commands / summary.seconds if summary.seconds else 0.0
+    repeated = f", {summary.repeated:,} of the messages repeated" if summary.repeated else ""
+    output.say(
+        f"{summary.complaints:,} complaints and {summary.commands:,} commands in {summary.seconds:.1f} s ({speed:,.0f} commands a second);"
+        f" {summary.refused:,} refused as expected, {summary.unexpected:,} not{repeated}"
+    )
+    if as_json:
+        print(summary.to_json(), flush=True)  # noqa: T201 - data goes to standard output
+        return
+    output.table(("stage", "complaints"), [(where, f"{summary.stages[where]:,}") for where in WHERES], right={1})
+
+
+def _report_submissions(summary: Summary, *, as_json: bool) -> None:
+    tally = Tally(outcomes=summary.submissions, seconds=summary.seconds)
+    if as_json:
+        output.say(f"{tally.rows:,} rows in {summary.seconds:.1f} s")
+        print(tally.to_json(), flush=True)  # noqa: T201 - data goes to standard output
+        return
+    output.table(tuple(tally.counts()), [[f"{count:,}" for count in tally.counts().values()]], right=range(len(tally.counts())))
