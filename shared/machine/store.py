@@ -212,8 +212,8 @@ async def write(connection: Connection, batch: Batch, timers: TimerChanges) -> N
             "INSERT INTO policy_versions (digest, body) SELECT * FROM unnest($1::text[], $2::bytea[]) ON CONFLICT DO NOTHING",
             list(batch.adopted), list(batch.adopted.values()),
         )  # fmt: skip
-    if batch.touched:
-        await _write_states(connection, head.shard, batch.mind, batch.touched.values())
+    if begun := [live for live in batch.touched.values() if live.version]:  # a fact may concern a stream that there is not
+        await _write_states(connection, head.shard, batch.mind, begun)
     await _write_timers(connection, head.shard, timers)
     seen = {name: (one.position, one.hash.hex()) for name, one in head.seen.items()}
     await connection.execute(

@@ -25,6 +25,18 @@ def test_a_ledger_that_is_whole_is_verified(cli, walked):
     assert "agree" in cli("verify").err
 
 
+def test_a_fact_that_concerns_nothing_of_a_service_leaves_nothing_there(cli, system):
+    ident = system.submit()
+    assert system.ask(ident, "RecordReply", text="when will it be?").status_code == 200  # resolution hears of it and has no case yet
+    for _ in range(100):
+        told = cli("doctor", "--json").json["findings"]
+        if "wait to be read" not in str(told):
+            break
+    shard = shard_of(ident, SHARDS)
+    done = cli("verify", "--shard", shard, "--json")
+    assert (done.code, done.json["faults"]) == (Exit.DONE, [])
+
+
 def test_one_shard_of_one_service_can_be_verified(cli, walked):
     told = cli("verify", "--service", "intake", "--shard", "2", "--json").json
     assert [(one["service"], one["shard"]) for one in told["shards"]] == [("intake", 2)]
