@@ -65,7 +65,7 @@ def all_of(pid):
     return [supervisor, *supervisor.children(recursive=True)]
 
 
-def until(condition, seconds=30.0):
+def until(condition, seconds=120.0):
     deadline = time.monotonic() + seconds
     while not condition():
         assert time.monotonic() < deadline, "it took too long"
