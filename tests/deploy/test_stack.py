@@ -17,7 +17,7 @@ from deploy.local import stack, state
 from deploy.local.part import born
 from tests.deploy.test_ports import listening
 
-pytestmark = pytest.mark.timeout(120)
+pytestmark = pytest.mark.timeout(300)
 ROOT = Path(__file__).parent.parent.parent
 SMALL, BROKEN = "tests.deploy.small.supervisor", "tests.deploy.small.broken_supervisor"
 TOPIC = "intake.events"
