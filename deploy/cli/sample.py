@@ -51,7 +51,7 @@ def sample(
     Examples: makegood sample --complaints 500 --seed 7, or
     makegood sample --only submissions --complaints 20000 --rate 500
     """
-    structlog.configure(logger_factory=structlog.PrintLoggerFactory(sys.stderr))
+    structlog.configure(logger_factory=lambda *_: structlog.PrintLogger(sys.stderr))  # data alone goes to standard output
     terms = Terms(stack_of(home).kafka, complaints, seed, worked=only is None, rate=rate, timeout_seconds=timeout)
     try:
         summary = _fed(terms)

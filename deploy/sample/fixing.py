@@ -23,6 +23,11 @@ def fix(pen: Pen) -> Iterator[str]:
         promise = pen.new("fix")
         pen.ask(resolution.MakePromise, {"what": pen.words("own", "later"), "due_at": pen.ahead(4, 12)}, name=promise)
         pen.promised.append(promise)
+    if pen.does("moved in fix", 0.08):
+        moved = pen.new("moved")
+        terms = {"due_at": pen.ahead(7, 12), "reason": pen.words("own", "moved"), "proof": pen.call()}
+        pen.ask(resolution.RenegotiatePromise, {"promise_id": IdOf(pen.promised[0]), **terms}, name=moved)
+        pen.promised[0] = moved
     pen.ask(resolution.RecordInvestigation, {"facts": pen.say(*pen.trouble.facts), "evidence": pen.say(pen.trouble.evidence)})
     if pen.dice.chance(0.3):
         pen.ask(resolution.RecordInvestigation, {"facts": pen.words("fix", "asked_back")})
@@ -122,8 +127,14 @@ def _offer(pen: Pen, can_do: str) -> dict[str, Any]:
 
 
 def _answered(pen: Pen, accepted: bool) -> None:
-    pen.accepted = accepted
-    reply = _reply(pen, "fix", "offers_taken" if accepted else "offers_refused")
+    first, pen.accepted = pen.accepted is None, accepted
+    words = "offers_taken" if accepted else "offers_refused"
+    if first and pen.dice.chance(0.4):  # the customer writes to where they complained
+        reply = pen.new("reply")
+        pen.ask(intake.RecordReply, {"text": pen.words("fix", words), "ref": pen.reference("msg")}, name=reply)
+        pen.wait(fact(resolution.ReplyNoted))
+    else:
+        reply = _reply(pen, "fix", words)
     pen.ask(resolution.AnswerOffer, {"answer": "accepted" if accepted else "refused", "proof": pen.reply(reply)})
 
 

@@ -42,7 +42,7 @@ MOVES = frozenset({
 AWAITED = frozenset(said.type for said in (
     intake.PromiseBroken, intake.WithdrawalOverruled, intake.CustomersEndingNoted, intake.ComplaintSettled, resolution.CaseOpened,
     resolution.CaseReopened, resolution.CaseSuspended, resolution.FixCompleted,
-    resolution.PromiseBroken, rootcause.LearningOpened, rootcause.LearningResumed,
+    resolution.PromiseBroken, resolution.ReplyNoted, rootcause.LearningOpened, rootcause.LearningResumed,
     rootcause.LearningSuspended, rootcause.CorrectionJoined, rootcause.JoinRefused, rootcause.ProblemCorrectionPlanned,
 ))  # fmt: skip
 """The events that scripts wait for."""
