@@ -19,8 +19,8 @@ from deploy.feed.listener import Listener
 from deploy.feed.reading import Line
 from deploy.feed.sender import Outgoing, Sender, TooLarge
 from deploy.feed.tally import BadLine, Tally
-from shared.contract.in_words import in_words
 from shared.contract.envelope import SUBMISSIONS, command_headers, complaint_id, events_topic, key_of
+from shared.contract.in_words import in_words
 from shared.contract.intake import ComplaintReceived, SubmissionConflicted, SubmissionRepeated, SubmitComplaint
 
 UNDER_WAY_MAX = 10_000
