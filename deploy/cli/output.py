@@ -13,11 +13,11 @@ from functools import cache
 from typing import Any
 
 from rich.console import Console
-from rich.table import Table
-from rich.text import Text
 
 NARROW = 100
 """Columns; below them a terminal is shown less of each row."""
+NARROWEST = 8
+"""Columns that every column of a table keeps."""
 TURNING = frozenset("\u061c\u200e\u200f\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069")
 """Characters that turn the direction of writing, and so can make a text look like another."""
 
@@ -73,35 +73,28 @@ def _as_text(value: Any) -> str:
 
 
 def table(headings: Sequence[str], rows: Iterable[Sequence[object]], *, right: Iterable[int] = ()) -> None:
-    """Rows as a table; `right`: which columns are numbers. On a terminal the last column is cut where it ends."""
+    """Rows as a table; `right`: which columns are numbers. On a terminal what is too wide for it is cut, the widest column first."""
     cells = [[visible(str(cell)) for cell in row] for row in rows]
-    numbers = frozenset(right)
-    if on_terminal():
-        _draw(headings, cells, numbers)
-        return
     widths = [max(map(len, column)) for column in zip(headings, *cells, strict=True)]
-    for row in (headings, *cells):
+    if on_terminal():
+        widths = _fitted(widths, out().width - 2 * (len(widths) - 1))
+    numbers = frozenset(right)
+    for row, style in ((headings, "bold"), *((row, "") for row in cells)):
         aligned = [_aligned(cell, width, to_right=number in numbers) for number, (cell, width) in enumerate(zip(row, widths, strict=True))]
-        print("  ".join(aligned).rstrip())  # noqa: T201 - data goes to standard output
+        show("  ".join(aligned).rstrip(), style=style)
+
+
+def _fitted(widths: Sequence[int], room: int) -> list[int]:
+    """The widths, made narrower where there is too little room: always the widest one."""
+    found = list(widths)
+    while sum(found) > room and max(found) > NARROWEST:
+        found[found.index(max(found))] -= 1
+    return found
 
 
 def _aligned(cell: str, width: int, *, to_right: bool) -> str:
-    return cell.rjust(width) if to_right else cell.ljust(width)
-
-
-def _draw(headings: Sequence[str], cells: Sequence[Sequence[str]], numbers: frozenset[int]) -> None:
-    drawn = Table(box=None, header_style="bold", pad_edge=False, padding=(0, 2, 0, 0))
-    last = len(headings) - 1
-    for number, heading in enumerate(headings):
-        least = None if number == last else min(12, _width(cells, number, heading))
-        drawn.add_column(heading, justify="right" if number in numbers else "left", no_wrap=True, overflow="ellipsis", min_width=least)
-    for row in cells:
-        drawn.add_row(*(Text(cell) for cell in row))
-    out().print(drawn)
-
-
-def _width(cells: Sequence[Sequence[str]], number: int, heading: str) -> int:
-    return max([len(heading), *(len(row[number]) for row in cells)])
+    cut = cell if len(cell) <= width else f"{cell[: width - 1]}…"
+    return cut.rjust(width) if to_right else cut.ljust(width)
 
 
 def fields(pairs: Mapping[str, object]) -> None:

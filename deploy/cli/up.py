@@ -9,6 +9,8 @@ from types import FrameType
 from typing import Annotated, Any
 
 import typer
+from aiokafka.errors import KafkaError
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
 from deploy.cli import output
 from deploy.cli.client import Client
@@ -20,6 +22,8 @@ from deploy.local import stack, state
 from deploy.local.part import born
 
 READY = "ready"
+SAMPLE_BEGUN = "sample.begun"
+"""A file in the home, there while a first sample comes in."""
 STAGES_LINE = ("own", "fix", "deliver", "retrain", "settled")
 OUTSIDE = """\
 MAKEGOOD_KAFKA and MAKEGOOD_DATABASE name servers of your own, and `makegood up` is for those that it brings along. For yours:
@@ -51,9 +55,10 @@ def up(
     place = home_of(home)
     with undone_if_interrupted(place) as running:
         running()
-        if not no_sample:
-            _sample(place)
+        whole = no_sample or _sample(place)
     _tell(place)
+    if not whole:
+        raise typer.Exit(Exit.FAILED)
 
 
 def down(*, home: Home = None) -> None:
@@ -153,14 +158,25 @@ def _handling(handler: Callable[[int, FrameType | None], Any], *numbers: signal.
 # ---- what is there ---------------------------------------------------------------------------------------------------------
 
 
-def _sample(home: Path) -> None:
-    """Where there are no complaints yet, some come in."""
-    try:
-        from deploy.sample.feed import first_sample  # type: ignore[import-untyped,import-not-found,unused-ignore]  # noqa: PLC0415
-    except ModuleNotFoundError:
-        return
-    if _counts(home)["complaints"] == 0:
-        first_sample(stack_of(home))
+def _sample(home: Path) -> bool:
+    """Where there are no complaints yet, or a sample was interrupted, some come in. Whether all of them did."""
+    begun = home / SAMPLE_BEGUN
+    if not begun.exists() and _counts(home)["complaints"]:
+        return True
+    from deploy.sample.feed import FIRST_COMPLAINTS, SeedIsUsed, first_sample  # noqa: PLC0415 - half a second, and only here
+
+    begun.touch()
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
+    with Progress(*columns, console=output.err(), disable=not output.err().is_terminal, transient=True) as bar:
+        task = bar.add_task("complaints come in, and people work them", total=FIRST_COMPLAINTS)
+        try:
+            summary = first_sample(stack_of(home), lambda done: bar.update(task, completed=done))
+        except (LookupError, OSError, TimeoutError, KafkaError, SeedIsUsed) as error:
+            output.say(f"The sample did not come in whole: {str(error) or type(error).__name__}. `makegood up` goes on with it.")
+            return False
+    begun.unlink()
+    output.say(f"A sample of {summary.complaints:,} complaints came in, and people worked them.")
+    return True
 
 
 def _counts(home: Path) -> Mapping[str, Any]:

@@ -6,12 +6,15 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from types import SimpleNamespace
 
 import psutil
 import pytest
 
 from deploy.cli.exits import Exit
+from deploy.cli.up import SAMPLE_BEGUN
 from deploy.local import stack, state
+from deploy.sample.summary import Summary
 from tests.deploy.cli.conftest import makegood
 from tests.system import NAMES
 
@@ -146,3 +149,42 @@ def test_install_and_run_say_what_they_need(monkeypatch, tmp_path):
     done = makegood("install")
     assert (done.code, done.out) == (Exit.FAILED, "")
     assert done.err.startswith("It could not be installed: no PostgreSQL answers at 127.0.0.1:1")
+
+
+@pytest.fixture
+def feed(monkeypatch):
+    """Stands for the sample's feed: what it does is set by the test."""
+    fed = []
+
+    def first_sample(stack, progress):
+        fed.append(stack.home)
+        progress(1)
+        return feed.does()
+
+    feed = SimpleNamespace(fed=fed, does=lambda: Summary(complaints=500))
+    monkeypatch.setattr("deploy.sample.feed.first_sample", first_sample)
+    return feed
+
+
+def test_where_there_are_complaints_no_sample_comes_in(cli, system, walked, feed):
+    assert cli("up").code == Exit.DONE
+    assert feed.fed == []
+
+
+def test_a_sample_that_was_interrupted_goes_on_at_the_next_start(cli, system, walked, feed):
+    begun = system.home / SAMPLE_BEGUN
+    begun.touch()
+
+    def fails():
+        raise TimeoutError("no answer came")
+
+    feed.does = fails
+    done = cli("up")
+    assert (done.code, begun.exists()) == (Exit.FAILED, True)
+    assert "The sample did not come in whole: no answer came. `makegood up` goes on with it." in done.err
+    assert done.out.startswith("console "), "everything runs all the same"
+    feed.does = lambda: Summary(complaints=500)
+    done = cli("up")
+    assert (done.code, begun.exists()) == (Exit.DONE, False)
+    assert "A sample of 500 complaints came in" in done.err
+    assert feed.fed == [system.home, system.home]
