@@ -78,6 +78,7 @@ async def feed(terms: Terms, progress: Progress = lambda _: None) -> Summary:
         KafkaConnectionError: where nobody answers at the start.
         LookupError: where Kafka has no such topics.
         SeedIsUsed: where another seed must be chosen.
+        TimeoutError: where not even the first complaint is answered.
     """
     began = time.monotonic()
     async with Sender(terms.kafka) as sender:
@@ -246,20 +247,23 @@ def _received_at(heard: Heard) -> datetime:
 def first_sample(stack: Stack, progress: Progress = lambda _: None) -> Summary:
     """The complaints that a new installation begins with: all stages, some refusals, a conflict, an input that can't be read.
 
-    Returns when everything is answered and the console shows it, or when either takes too long.
+    Returns when everything is answered and the console shows it, or is slow to show it.
 
     Args:
         stack: Where everything is.
         progress: Is told now and then how many complaints are through.
 
     Raises:
-        KafkaConnectionError, LookupError, SeedIsUsed, TimeoutError: as `feed` does.
+        TimeoutError: where answers do not come. Called again, it goes on from there.
+        KafkaConnectionError, LookupError, SeedIsUsed: as `feed` does.
     """
     return asyncio.run(_first(stack, progress))
 
 
 async def _first(stack: Stack, progress: Progress) -> Summary:
     summary = await feed(Terms(stack.kafka, FIRST_COMPLAINTS, FIRST_SEED), progress)
+    if summary.unanswered:
+        raise TimeoutError(f"{summary.unanswered} complaints got no answer")
     await shown(stack.console_url, summary)
     return summary
 
