@@ -6,7 +6,7 @@ from typing import Annotated, Any
 
 import typer
 
-from deploy.cli import output, trace
+from deploy.cli import output
 from deploy.cli.client import Client
 from deploy.cli.ids import SHOWN, complaint_of
 from deploy.cli.options import AsJson, ComplaintId, Home
@@ -42,7 +42,7 @@ def register(app: typer.Typer) -> None:
     group.command("list")(list_)
     group.command("show")(show)
     group.command("history")(history)
-    group.command("trace")(trace.trace)
+    group.command("trace")(trace)
     app.add_typer(group, name="complaint")
 
 
@@ -160,6 +160,18 @@ def history(*, complaint_id: ComplaintId, as_json: AsJson = False, home: Home = 
         output.show_json(found)
     else:
         tell(found["events"])
+
+
+def trace(*, complaint_id: ComplaintId, as_json: AsJson = False, home: Home = None) -> None:
+    """Draw the trace of a complaint: what was asked, what came of it in which service, and how long each took.
+
+    It is made from the ledgers, so it is whole, and can be made again at any time. --json gives the spans, as they are exported.
+
+    Example: makegood complaint trace 7498c925
+    """
+    from deploy.cli.trace import show as show_trace  # noqa: PLC0415 - it needs all that can be said, which the others do not
+
+    show_trace(complaint_id, home, as_json=as_json)
 
 
 def history_of(console: Client, ident: str) -> dict[str, Any]:

@@ -11,12 +11,12 @@ from deploy.cli import output
 from deploy.cli.database import run
 from deploy.cli.exits import Exit, stop
 from deploy.cli.ids import complaint_of
-from deploy.cli.options import AsJson, ComplaintId, Home
+from deploy.cli.options import Home
 from deploy.cli.place import home_of, settings, stack_of
 from deploy.cli.waterfall import LEGEND, draw
 from deploy.database import connected, installation
 from deploy.local.stack import Stack
-from deploy.traces.export import Export, Place
+from deploy.traces.export import Export, NotTaken, Place
 from deploy.traces.reading import of_complaint
 from shared.machine.traces import Span
 
@@ -39,15 +39,10 @@ def _of_all() -> None:
     """
 
 
-def trace(*, complaint_id: ComplaintId, as_json: AsJson = False, home: Home = None) -> None:
-    """Draw the trace of a complaint: what was asked, what came of it in which service, and how long each took.
-
-    It is made from the ledgers, so it is whole, and can be made again at any time. --json gives the spans, as they are exported.
-
-    Example: makegood complaint trace 7498c925
-    """
+def show(given: str, home: Path | None, *, as_json: bool) -> None:
+    """Shows the trace of a complaint: what `makegood complaint trace` does."""
     stack = stack_of(home)
-    ident = complaint_of(complaint_id, stack)
+    ident = complaint_of(given, stack)
     spans = run(_spans(stack, ident))
     if not spans:
         stop(f"Nothing is known of a complaint {ident}. `makegood complaint list` shows which there are.", Exit.NOT_FOUND)
@@ -85,6 +80,7 @@ def export(
     """Send all that was not sent yet, from the ledgers, over OTLP/HTTP.
 
     It may be stopped at any moment and goes on from where it was. Without its place it sends everything again, with the same ids.
+    With --follow it waits where nobody takes them.
 
     Example: makegood trace export --follow --to http://127.0.0.1:4318/v1/traces
     """
@@ -102,7 +98,7 @@ def export(
 
 
 async def _export(stack: Stack, place: Place, address: str, *, follow: bool) -> int:
-    from deploy.traces.otlp import NotTaken, Sender  # noqa: PLC0415 - half a second, and only where traces are sent
+    from deploy.traces.otlp import Sender  # noqa: PLC0415 - half a second, and only where traces are sent
 
     total = 0
 

@@ -23,6 +23,10 @@ ROWS = 2_000
 LOOK_EVERY_SECONDS = 1.0
 
 
+class NotTaken(RuntimeError):
+    """Whoever keeps traces did not take them; the message says where."""
+
+
 class Place:
     """How far each ledger was exported."""
 
@@ -53,7 +57,7 @@ class Sends(Protocol):
     """Where spans go."""
 
     def send(self, spans: list[Span]) -> None:
-        """Returns when they are taken."""
+        """Returns when they are taken. Raises NotTaken."""
 
 
 @dataclass
@@ -68,9 +72,17 @@ class Export:
     sender: Sends
 
     async def run(self, *, follow: bool, tell: Callable[[int], None]) -> None:
-        """Sends all that was relayed since; with `follow`, goes on for ever. `tell` is told of every batch's spans."""
+        """Sends all that was relayed since. `tell` is told of every batch's spans.
+
+        With `follow` it goes on for ever, and waits where nobody takes them. Raises NotTaken otherwise.
+        """
         while True:
-            sent = await self._once(tell)
+            try:
+                sent = await self._once(tell)
+            except NotTaken:
+                if not follow:
+                    raise
+                sent = False
             if not sent:
                 if not follow:
                     return

@@ -1,5 +1,6 @@
 """Spans, sent over OTLP/HTTP."""
 
+import logging
 from collections.abc import Sequence
 from datetime import UTC, datetime
 
@@ -10,6 +11,7 @@ from opentelemetry.sdk.trace.export import SpanExportResult
 from opentelemetry.sdk.util.instrumentation import InstrumentationScope
 from opentelemetry.trace import Link, SpanContext, SpanKind, Status, StatusCode, TraceFlags
 
+from deploy.traces.export import NotTaken
 from shared.machine.traces import Span
 
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
@@ -17,15 +19,12 @@ SCOPE = InstrumentationScope("makegood.ledger", "1")
 SAMPLED = TraceFlags(TraceFlags.SAMPLED)
 
 
-class NotTaken(RuntimeError):
-    """Whoever keeps traces did not take them; the message says where."""
-
-
 class Sender:
     """Sends spans to one place."""
 
     def __init__(self, address: str, generation: str) -> None:
         """`address`: as in http://127.0.0.1:4318/v1/traces."""
+        logging.getLogger("opentelemetry").setLevel(logging.CRITICAL)  # what fails is told once, by us
         self._address, self._generation = address, generation
         self._exporter = OTLPSpanExporter(endpoint=address)
         self._resources: dict[str, Resource] = {}
