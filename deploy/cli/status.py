@@ -52,7 +52,8 @@ def _show(found: Status) -> None:
         ]  # fmt: skip
         output.table(["part", "state", "since", "pid", "restarts", "address"], rows, right=(3, 4))
     if found.counts:
-        output.show()
+        if found.parts:
+            output.show()
         output.table(
             ["complaints", *found.counts["by_stage"]], [[found.counts["complaints"], *found.counts["by_stage"].values()]], right=range(6)
         )
