@@ -13,6 +13,9 @@ from shared.contract.envelope import complaint_id
 from shared.contract.refusals import Rule
 from shared.contract.said import Command
 
+AN_EVENT = "g1/intake/0/1"
+"""Of a form that will do, where the promise is what is wrong."""
+
 Made = Callable[[Pen], Step]
 
 
@@ -121,14 +124,14 @@ SLIPS: Mapping[str, Sequence[Slip]] = {
         Slip(24, Rule.CUSTOMERS_WORD_NEEDS_PROOF, _ask(intake.ClearMisunderstanding)),
     ),
     "renegotiated": (
-        Slip(68, Rule.PROMISE_ENDED, _ask(intake.KeepPromise, lambda _: {"promise_id": IdOf("next step"), "by": "the call of today"})),
+        Slip(68, Rule.PROMISE_ENDED, _ask(intake.KeepPromise, lambda _: {"promise_id": IdOf("next step"), "by": AN_EVENT})),
     ),
     "broken": (
         Slip(52, Rule.PROMISE_ENDED, _ask(
-            intake.KeepPromise, lambda _: {"promise_id": IdOf("soon"), "by": "the call of this noon"}, only_with="soon")),
+            intake.KeepPromise, lambda _: {"promise_id": IdOf("soon"), "by": AN_EVENT}, only_with="soon")),
     ),
     "promised": (
-        Slip(12, Rule.UNKNOWN_PROMISE, _ask(intake.KeepPromise, lambda pen: {"promise_id": _unknown(pen), "by": "the letter"})),
+        Slip(12, Rule.UNKNOWN_PROMISE, _ask(intake.KeepPromise, lambda pen: {"promise_id": _unknown(pen), "by": AN_EVENT})),
         Slip(12, Rule.KEEPING_NEEDS_ITS_EVENT, _ask(intake.KeepPromise, lambda pen: {"promise_id": IdOf(pen.promised[0])})),
         Slip(4, Rule.CUSTOMERS_WORD_NEEDS_PROOF, _ask(intake.Withdraw)),
     ),

@@ -233,7 +233,7 @@ def _asked(state: Complaint, command: Asked, context: Context) -> Decision:
             owner = accepted(state.owner, state.asked, by or context.actor)
             if isinstance(owner, Refusal):
                 return owner
-            return [] if owner is None else [OwnershipAccepted(owner=owner)]
+            return [] if owner is None else [OwnershipAccepted(generation=state.generation, owner=owner, taken_from=state.owner)]
         case TransferOwnership(to=to):
             hand = giver(state.owner, state.asked, to)
             if isinstance(hand, Refusal):

@@ -1,11 +1,11 @@
 """What intake's facts mean here: each is told to the case of the same complaint. None of them is refused there."""
 
-from shared.contract.intake import ComplaintOwned, ComplaintReopened, ComplaintWithdrawn, OwnershipTransferred, ReplyReceived
+from shared.contract.intake import ComplaintOwned, ComplaintReopened, ComplaintWithdrawn, OwnershipAccepted, ReplyReceived
 from shared.contract.resolution import CaseCommand, ChangeOwner, CloseWithdrawn, NoteReply, OpenCase, SuspendCase
 from shared.contract.said import by_type
 from shared.machine.mind import Fact
 
-HEARS = by_type((ComplaintOwned, ComplaintWithdrawn, ComplaintReopened, OwnershipTransferred, ReplyReceived))
+HEARS = by_type((ComplaintOwned, ComplaintWithdrawn, ComplaintReopened, OwnershipAccepted, ReplyReceived))
 
 
 def translate(fact: Fact) -> CaseCommand | None:
@@ -26,8 +26,8 @@ def translate(fact: Fact) -> CaseCommand | None:
             return CloseWithdrawn(generation=generation)
         case ComplaintReopened(generation=generation):
             return SuspendCase(generation=generation)
-        case OwnershipTransferred(generation=generation, to=to):
-            return ChangeOwner(generation=generation, to=to)
+        case OwnershipAccepted(generation=generation, owner=owner, taken_from=str()):
+            return ChangeOwner(generation=generation, to=owner)
         case ReplyReceived(reply_id=reply_id):
             return NoteReply(reply_id=reply_id)
         case _:

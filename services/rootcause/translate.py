@@ -1,12 +1,12 @@
 """What the other services' facts mean here: each is told to the learning of the same complaint. None of them is refused there."""
 
-from shared.contract.intake import ComplaintReopened, ComplaintWithdrawn, OwnershipTransferred
+from shared.contract.intake import ComplaintReopened, ComplaintWithdrawn, OwnershipAccepted
 from shared.contract.resolution import CaseClosed, Delivered, DeliveryObjected
 from shared.contract.rootcause import ChangeOwner, LearningCommand, NoteCaseClosed, OpenLearning, SuspendLearning
 from shared.contract.said import by_type
 from shared.machine.mind import Fact
 
-HEARS = by_type((Delivered, DeliveryObjected, CaseClosed, ComplaintWithdrawn, ComplaintReopened, OwnershipTransferred))
+HEARS = by_type((Delivered, DeliveryObjected, CaseClosed, ComplaintWithdrawn, ComplaintReopened, OwnershipAccepted))
 
 
 def translate(fact: Fact) -> LearningCommand | None:
@@ -22,7 +22,7 @@ def translate(fact: Fact) -> LearningCommand | None:
             return NoteCaseClosed(generation=generation)
         case ComplaintReopened(generation=generation):
             return SuspendLearning(generation=generation, because="reopened")
-        case OwnershipTransferred(generation=generation, to=to):
-            return ChangeOwner(generation=generation, to=to)
+        case OwnershipAccepted(generation=generation, owner=owner, taken_from=str()):
+            return ChangeOwner(generation=generation, to=owner)
         case _:
             return None

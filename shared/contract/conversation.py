@@ -25,7 +25,7 @@ class KeepingAsked(BaseModel):
 
     promise_id: UUID
     by: Reference | None = None
-    """The event that kept it. It may be left out in the body, so that a rule can refuse it by name."""
+    """The event that kept it, by its id (`g1/intake/3/1024`). It may be left out in the body, so that a rule can refuse it by name."""
 
 
 class RenegotiationAsked(BaseModel):

@@ -4,6 +4,7 @@ Headers are CloudEvents 1.0 in binary mode for Kafka (`ce_…`), W3C trace conte
 (`ledger-position`, `ledger-hash`, `ledger-prev`, `cause-hash`). The value is UTF-8 JSON. The key is the stream's id as text.
 """
 
+import re
 from collections.abc import Iterable
 from uuid import NAMESPACE_URL, UUID, uuid5
 
@@ -18,6 +19,8 @@ NAMESPACE = uuid5(NAMESPACE_URL, "https://makegood.example/ids")
 """The namespace of every id that is derived rather than drawn. Published: upstream systems compute complaint ids with it."""
 
 REQUESTED = "Requested"
+EVENT_ID = re.compile(r"g\d{1,9}/(intake|resolution|rootcause)/\d{1,4}/\d{1,18}")
+"""Of an event: generation, service, shard and position."""
 
 
 def complaint_id(source: str, ref: str, tenant: str = TENANT) -> UUID:

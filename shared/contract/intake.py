@@ -361,7 +361,10 @@ class OwnershipAccepted(Event):
 
     type: ClassVar[str] = "intake.OwnershipAccepted.v1"
 
+    generation: Generation
     owner: Reference
+    taken_from: Reference | None = None
+    """Who owned it until now, where it was handed over."""
 
 
 class OwnershipTransferred(Event):

@@ -57,7 +57,9 @@ class Together:
         waiting = [topic for topic, facts in self.topics.items() if facts]
         if waiting:
             _, hearer = topic = self.random.choice(waiting)
-            self.ask(hearer, MINDS[hearer].translate(self.topics[topic].popleft()), "service:other")
+            command = MINDS[hearer].translate(self.topics[topic].popleft())
+            if command is not None:
+                self.ask(hearer, command, "service:other")
 
     def hear_all(self):
         while any(self.topics.values()):

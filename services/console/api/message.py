@@ -45,9 +45,7 @@ class Manner:
         str | None, Header(alias="Idempotency-Key", max_length=200, description="Asked again with it, nothing happens twice.")
     ] = None
     prefer: Annotated[str | None, Header(max_length=200, description="`wait=5`: wait so many seconds for the outcome.")] = None
-    actor: Annotated[str | None, Header(alias="Makegood-Actor", description="Who asks, as in `person:anna`.")] = (
-        None
-    )
+    actor: Annotated[str | None, Header(alias="Makegood-Actor", description="Who asks, as in `person:anna`.")] = None
     traceparent: Annotated[str | None, Header(description="W3C trace context.")] = None
 
     @property

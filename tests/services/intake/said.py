@@ -57,7 +57,7 @@ DIGEST, NEWER_DIGEST = fingerprint(TOLD), fingerprint(NEWER)
 RECEIVED = ComplaintReceived(**dict(TOLD), found_by="customer", content_digest=DIGEST, input_id="test", received_at=NOW)
 
 ASSIGNED = OwnerAssigned(owner="person:ines")
-ACCEPTED = OwnershipAccepted(owner="person:ines")
+ACCEPTED = OwnershipAccepted(generation=1, owner="person:ines")
 HAND_OVER = TransferOwnership(to="person:ravi", reason="Ravi runs the oven plan.", story="Ordered 100 loaves, got 20.")
 AN_ACKNOWLEDGEMENT = Acknowledge(text="We heard you, Mrs Okafor. Ines sees to it.", channel="telephone")
 ACKNOWLEDGED = AcknowledgementSent(generation=1, **dict(AN_ACKNOWLEDGEMENT))
@@ -89,7 +89,7 @@ TALK = (
     A_MISUNDERSTANDING,
     ClearMisunderstanding(proof=BY_CALL),
     MakePromise(what="A call with a firm time", due_at=LATER),
-    KeepPromise(promise_id=PROMISE_ID, by="call/1548"),
+    KeepPromise(promise_id=PROMISE_ID, by="g1/intake/3/17"),
     RenegotiatePromise(promise_id=PROMISE_ID, due_at=LATER, reason="She asked for Wednesday.", proof=BY_CALL),
 )
 """What is resolution's to do once it is owned."""

@@ -73,7 +73,7 @@ from tests.services.intake.said import (
 
 HANDED_OVER = OwnershipTransferred(generation=1, giver="person:ines", **dict(HAND_OVER))
 CLEARED = MisunderstandingCleared(proof=BY_CALL)
-KEPT = PromiseKept(promise_id=PROMISE_ID, by="call/1548")
+KEPT = PromiseKept(promise_id=PROMISE_ID, by="g1/intake/3/17")
 BROKEN = PromiseBroken(promise_id=PROMISE_ID, due_at=DUE)
 BECOMES = PromiseTerms(promise_id=context("complaint").new_id("promise"), what=TERMS.what, due_at=LATER, made_at="own")
 RENEGOTIATED = PromiseRenegotiated(promise_id=PROMISE_ID, becomes=BECOMES, reason="She asked for Wednesday.", proof=BY_CALL)
@@ -123,7 +123,7 @@ def test_no_stage_moves_while_a_misunderstanding_is_raised_by_command_or_by_time
 def test_while_a_misunderstanding_is_raised_contact_is_not_refused_and_no_clock_is_paused():
     given(RECEIVED, MISUNDERSTOOD).when(AN_ACKNOWLEDGEMENT).then(ACKNOWLEDGED)
     given(RECEIVED, MISUNDERSTOOD).when(A_NEED).then(NEED)
-    given(*READY, MISUNDERSTOOD).when(KeepPromise(promise_id=PROMISE_ID, by="call/1548")).then(KEPT)
+    given(*READY, MISUNDERSTOOD).when(KeepPromise(promise_id=PROMISE_ID, by="g1/intake/3/17")).then(KEPT)
     given(*READY, MISUNDERSTOOD).when(RENEGOTIATE).then(RENEGOTIATED)
     given(*READY, MISUNDERSTOOD).when(HAND_OVER).then(HANDED_OVER)
     given(*READY, MISUNDERSTOOD).when(Withdraw(proof=BY_CALL)).then(WITHDRAWN.model_copy(update={"released": (PROMISE_ID,)}))
@@ -158,7 +158,7 @@ def test_a_promise_is_kept_broken_or_renegotiated_exactly_once(ended, how):
     past = (*READY, ended)
     due = TimerDue(timer=f"{TIMER}{PROMISE_ID}", due_at=DUE)
     given(*past).when(due, now=DUE).then()
-    keep = KeepPromise(promise_id=PROMISE_ID, by="call/1548")
+    keep = KeepPromise(promise_id=PROMISE_ID, by="g1/intake/3/17")
     other = RENEGOTIATE.model_copy(update={"due_at": LATER + timedelta(days=1)})
     for command, same in ((keep, "kept"), (other, None)):
         if how == same:
@@ -176,7 +176,10 @@ def test_what_the_customer_has_told_once_is_never_asked_again():
     for empty in ({"story": " "}, {"reason": ""}):
         with pytest.raises(ValueError, match="at least 1 character"):
             type(HAND_OVER).model_validate(dict(HAND_OVER) | empty)
-    assert fold(STREAM, (*READY, HANDED_OVER, OwnershipAccepted(owner="person:ravi"))).need == A_NEED.need
+    assert (
+        fold(STREAM, (*READY, HANDED_OVER, OwnershipAccepted(generation=1, owner="person:ravi", taken_from="person:ines"))).need
+        == A_NEED.need
+    )
 
 
 @pytest.mark.parametrize(
@@ -200,7 +203,7 @@ def test_what_is_said_to_be_the_customers_word_names_their_reply_their_call_or_t
 
 def test_keeping_a_promise_names_the_event_that_kept_it():
     given(RECEIVED, PROMISED).when(KeepPromise(promise_id=PROMISE_ID)).then_refused(Rule.KEEPING_NEEDS_ITS_EVENT)
-    given(RECEIVED, PROMISED).when(KeepPromise(promise_id=PROMISE_ID, by="call/1548")).then(KEPT)
+    given(RECEIVED, PROMISED).when(KeepPromise(promise_id=PROMISE_ID, by="g1/intake/3/17")).then(KEPT)
 
 
 # ---- what is not there, what is resolution's, what has ended ---------------------------------------------------------------
@@ -252,7 +255,7 @@ def test_only_whoever_was_asked_accepts():
 
 
 def test_whoever_it_is_handed_to_is_asked_and_until_they_accept_it_is_whose_it_was():
-    accepted = OwnershipAccepted(owner="person:ravi")
+    accepted = OwnershipAccepted(generation=1, owner="person:ravi", taken_from="person:ines")
     given(*READY, HANDED_OVER).when(AcceptOwnership(by="person:ravi")).then(accepted)
     given(*READY, HANDED_OVER).when(AcceptOwnership(by="person:ines")).then_refused(Rule.NOT_THE_OWNER)
     refusal = given(*READY, HANDED_OVER).when(CompleteOwnership()).then_refused(Rule.OWNERSHIP_INCOMPLETE)
@@ -280,7 +283,9 @@ def test_what_nobody_owns_cannot_be_handed_over():
 
 def test_it_may_be_handed_over_and_accepted_until_it_has_ended():
     given(*READY, OWNED).when(HAND_OVER).then(HANDED_OVER)
-    given(*READY, OWNED, HANDED_OVER).when(AcceptOwnership(by="person:ravi")).then(OwnershipAccepted(owner="person:ravi"))
+    given(*READY, OWNED, HANDED_OVER).when(AcceptOwnership(by="person:ravi")).then(
+        OwnershipAccepted(generation=1, owner="person:ravi", taken_from="person:ines")
+    )
     reopened = given(*READY, OWNED, HANDED_OVER, CONFIRMED, REOPENED)
     assert reopened.when(CompleteOwnership()).then_refused(Rule.OWNERSHIP_INCOMPLETE).details["missing"][0] == "owner"
 
@@ -354,7 +359,7 @@ def test_a_promise_is_broken_by_the_clock_and_renegotiated_before_it_is_due():
     given(*READY, RENEGOTIATED).when(RENEGOTIATE).then()
     given(*READY).when(RENEGOTIATE, now=DUE).then_refused(Rule.PROMISE_PAST_DUE)
     assert STREAM.timers(fold(STREAM, (*READY, RENEGOTIATED))) == {f"{TIMER}{BECOMES.promise_id}": Timer(LATER, 1)}
-    given(*READY).when(KeepPromise(promise_id=UNKNOWN, by="call/1548")).then_refused(Rule.UNKNOWN_PROMISE)
+    given(*READY).when(KeepPromise(promise_id=UNKNOWN, by="g1/intake/3/17")).then_refused(Rule.UNKNOWN_PROMISE)
 
 
 def test_a_reply_is_recorded_at_any_stage_and_once_where_it_has_a_reference():
@@ -377,3 +382,8 @@ def test_a_reply_that_is_recorded_with_resolution_is_proof_here_too():
     given().when(NoteReply(reply_id=UUID(int=21))).then()
     (withdrawn,) = given(RECEIVED, noted).when(Withdraw(proof=known)).decided
     assert withdrawn.proof == known
+
+
+@pytest.mark.parametrize("by", [None, "the call of this noon", "intake/3/17", "g1/sales/3/17", "g1/intake/3"])
+def test_a_promise_is_kept_by_an_event_and_not_by_words(by):
+    given(*READY).when(KeepPromise(promise_id=PROMISE_ID, by=by)).then_refused(Rule.KEEPING_NEEDS_ITS_EVENT)

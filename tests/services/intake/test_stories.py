@@ -266,7 +266,7 @@ def test_one_long_story_holds_every_fact_there_can_be():
     story.ask(said.ClearMisunderstanding(proof=call))
     promised(1)
     story.the_time_of_a_promise_comes()
-    story.ask(said.KeepPromise(promise_id=promised(2), by="call/1548"))
+    story.ask(said.KeepPromise(promise_id=promised(2), by="g1/intake/3/17"))
     story.ask(said.RenegotiatePromise(promise_id=promised(3), due_at=story.now + timedelta(days=1), reason="She asked.", proof=call))
     story.do_what_is_missing()
     story.complete()

@@ -139,9 +139,9 @@ A_CLEARING = ClearMisunderstanding(now_understood="Friday, 9 in the morning.", p
 CLEARED = MisunderstandingCleared(now_understood=A_CLEARING.now_understood, proof=CALL)
 A_PROMISE = MakePromise(what="A call on Thursday.", due_at=NOW + 2 * DAY)
 
-KEEPS_IT = KeepPromise(promise_id=STEP.promise_id, by="rec-17")
+KEEPS_IT = KeepPromise(promise_id=STEP.promise_id, by="g1/resolution/3/17")
 RENEGOTIATES_IT = RenegotiatePromise(promise_id=STEP.promise_id, due_at=NOW + 3 * DAY, reason="They are away.", proof=CALL)
-KEPT = PromiseKept(promise_id=STEP.promise_id, by="rec-17")
+KEPT = PromiseKept(promise_id=STEP.promise_id, by="g1/resolution/3/17")
 BROKEN = PromiseBroken(promise_id=STEP.promise_id, due_at=STEP.due_at)
 LATER = PromiseTerms(promise_id=context("case").new_id("promise"), what=STEP.what, due_at=NOW + 3 * DAY, made_at="fix")
 RENEGOTIATED = PromiseRenegotiated(promise_id=STEP.promise_id, becomes=LATER, reason="They are away.", proof=CALL)

@@ -196,7 +196,9 @@ def test_what_is_said_to_be_the_customers_word_names_what_shows_it(past, command
 
 def test_a_promise_is_kept_by_the_event_that_is_named():
     given(*OPEN).when(KeepPromise(promise_id=STEP.promise_id)).then_refused(Rule.KEEPING_NEEDS_ITS_EVENT)
-    given(*OPEN).when(KeepPromise(promise_id=STEP.promise_id, by="rec-17")).then(PromiseKept(promise_id=STEP.promise_id, by="rec-17"))
+    given(*OPEN).when(KeepPromise(promise_id=STEP.promise_id, by="g1/resolution/3/17")).then(
+        PromiseKept(promise_id=STEP.promise_id, by="g1/resolution/3/17")
+    )
 
 
 @CASES("end", [KEPT, BROKEN, RENEGOTIATED, WITHDRAWN], ids=named)
@@ -280,7 +282,7 @@ def test_what_ended_before_a_reopening_does_not_count_against_new_promises():
     """Those that are open do: there is a limit to what one case can hold."""
     many = [STEP.model_copy(update={"promise_id": UUID(int=n)}) for n in range(1, PROMISES_MAX + 1)]
     full = (OPENED, TAKEN_OVER.model_copy(update={"promises": tuple(many)}))
-    ended = [PromiseKept(promise_id=one.promise_id, by="rec-17") for one in many]
+    ended = [PromiseKept(promise_id=one.promise_id, by="g1/resolution/3/17") for one in many]
     given(*full, *ended).when(A_PROMISE).then_refused(Rule.TOO_MANY)
     (made,) = given(*full, *ended[1:], SUSPENDED, REOPENED).when(A_PROMISE).decided
     assert isinstance(made, PromiseMade)

@@ -247,7 +247,7 @@ class Stories(RuleBasedStateMachine):
         due_at = self.now + days * DAY
         commands = st.one_of(
             st.just(said.MakePromise(what="A call.", due_at=due_at)),
-            st.builds(said.KeepPromise, promise_id=known, by=st.sampled_from(["rec-1", None])),
+            st.builds(said.KeepPromise, promise_id=known, by=st.sampled_from(["g1/resolution/3/17", None])),
             st.builds(said.RenegotiatePromise, promise_id=known, due_at=st.just(due_at), reason=WORDS, proof=PROOFS),
         )
         self.ask(data.draw(commands))

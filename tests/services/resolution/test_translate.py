@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from services.resolution.mind import MIND
-from shared.contract.intake import ComplaintOwned
+from shared.contract.intake import ComplaintOwned, OwnershipAccepted
 from shared.contract.refusals import Refusal
 from shared.contract.resolution import CaseOpened, ChangeOwner, CloseWithdrawn, NoteReply, ObligationsTakenOver, OpenCase, SuspendCase
 from shared.contract.said import decode, short_name
@@ -17,7 +17,7 @@ TOLD = {
     "ComplaintOwned": OpenCase,
     "ComplaintWithdrawn": CloseWithdrawn,
     "ComplaintReopened": SuspendCase,
-    "OwnershipTransferred": ChangeOwner,
+    "OwnershipAccepted": ChangeOwner,
     "ReplyReceived": NoteReply,
 }
 
@@ -67,3 +67,10 @@ def test_every_stream_named_by_a_command_is_one_of_the_mind():
     assert {said.stream for said in MIND.commands.values()} == MIND.streams.keys()
     assert MIND.listener in MIND.streams
     assert MIND.submission is None
+
+
+def test_who_is_asked_to_own_it_is_nobody_yet_and_the_first_owner_comes_with_the_ownership():
+    accepted = published(OwnershipAccepted.type).event
+    assert MIND.translate(Fact(accepted, COMPLAINT, "intake", "person:ravi")) == ChangeOwner(generation=1, to="person:ravi")
+    first = accepted.model_copy(update={"taken_from": None})
+    assert MIND.translate(Fact(first, COMPLAINT, "intake", "person:ravi")) is None

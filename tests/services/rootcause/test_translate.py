@@ -18,7 +18,7 @@ TOLD = {
     "DeliveryObjected": SuspendLearning,
     "CaseClosed": NoteCaseClosed,
     "ComplaintReopened": SuspendLearning,
-    "OwnershipTransferred": ChangeOwner,
+    "OwnershipAccepted": ChangeOwner,
 }
 
 
