@@ -3,7 +3,7 @@
 import asyncpg
 import stamina
 
-PASSING = (asyncpg.PostgresError, asyncpg.InterfaceError, OSError, TimeoutError)
+PASSING = (asyncpg.PostgresError, asyncpg.InterfaceError, asyncpg.InternalClientError, OSError, TimeoutError)
 """What a database that restarts, ends sessions or is out of connections raises."""
 
 patiently = stamina.retry(on=PASSING, attempts=None, timeout=None, wait_initial=0.1, wait_max=2.0, wait_jitter=0.1)

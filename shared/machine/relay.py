@@ -176,8 +176,10 @@ class Relay:
     async def _note_now_and_then(self) -> None:
         while True:
             await asyncio.sleep(NOTED_EVERY_SECONDS)
-            with suppress(*PASSING):
+            try:
                 await self._note()
+            except Exception as error:  # noqa: BLE001 - what is not noted now is noted the next time
+                log.warning("place_not_noted", shard=self.shard, error=repr(error))
 
     async def _note(self) -> None:
         if not self._unnoted:

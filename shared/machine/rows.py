@@ -55,7 +55,8 @@ class Rows:
         self.head = head
         self.journal: list[JournalRow] = []
         self.ledger: list[LedgerRow] = []
-        self._received_at = now
+        self.received_at = now
+        """When this process had the inputs in hand, by its own clock."""
         self._runs: dict[str, JournalRow] = {}
         self.at(now)
 
@@ -124,7 +125,7 @@ class Rows:
         return JournalRow(
             head.shard, head.entry + 1, told.topic, told.partition, told.offset, told.offset + 1, told.message_id, told.type, told.kind,
             told.stream, told.key, told.headers, told.body, told.sent_ms, head.now, self._now_text, head.policy, head.rules, outcome,
-            "", 0, 0, 0, self._received_at,
+            "", 0, 0, 0, self.received_at,
         )  # fmt: skip
 
     def _enter(self, row: JournalRow) -> None:

@@ -17,12 +17,13 @@ from shared.settings import Settings, load
 BATCHES_AT_ONCE = 4
 """Transactions side by side, one a shard."""
 OTHER_CONNECTIONS = 2
-"""For the relays, and for whoever takes a shard over from a frozen process."""
+"""For the relays."""
 
 
 async def work(mind: Mind, settings: Settings, figures: Figures) -> None:
     """Decides until cancelled. Waits for PostgreSQL and Kafka as long as it takes. Raises Torn where the process must end."""
     pool = await store.connect(settings.database, mind.service, BATCHES_AT_ONCE + OTHER_CONNECTIONS)
+    spare = await store.connect(settings.database, mind.service, 1)
     outlet = Outlet(settings.kafka)
     try:
         generation, _, shards = await store.installation(pool)
@@ -31,7 +32,7 @@ async def work(mind: Mind, settings: Settings, figures: Figures) -> None:
         def relay(shard: int, epoch: int) -> Relay:
             return Relay(shard, epoch, mind.service, generation, reader=reader, pool=pool, outlet=outlet)
 
-        terms = Terms(mind, reader, pool, relay, {}, shipped_body())
+        terms = Terms(mind, reader, pool, spare, relay, {}, shipped_body())
         group = Group(
             settings.kafka, mind.service, reader.topics, settings.session_timeout_ms,
             lambda shard, feed: Shard(shard, feed, settings.batch_records, terms),
@@ -41,6 +42,7 @@ async def work(mind: Mind, settings: Settings, figures: Figures) -> None:
     finally:
         await outlet.close()
         pool.terminate()
+        spare.terminate()
 
 
 def main(mind: Mind) -> None:

@@ -41,6 +41,8 @@ class Terms:
     mind: Mind
     reader: Reader
     pool: asyncpg.Pool
+    spare: asyncpg.Pool
+    """For whoever takes a shard over from a frozen process."""
     relay: Callable[[int, int], Relay]
     """Makes a shard's relay, given the shard and its epoch."""
     policies: dict[str, Policy]
@@ -63,7 +65,7 @@ class Shard(Worker):
 
     async def _own(self) -> None:
         self._cache.forget()
-        self._head = self._taken_over = self._room = await store.take_over(self.pool, self.shard)
+        self._head = self._taken_over = self._room = await store.take_over(self.pool, self._terms.spare, self.shard)
         ranges = await self.feed.ranges(self.shard)
         self._begin(ranges, self._head.offsets, self._head.incarnations, self.reader.events_of)
         self._relay = self._terms.relay(self.shard, self._head.epoch)
@@ -104,7 +106,7 @@ class Shard(Worker):
             Stopped: the shard can't go on.
             asyncpg.PostgresError, OSError: nothing was committed, or nobody knows.
         """
-        began = time.perf_counter()
+        began, received_at = time.perf_counter(), datetime.now(UTC)
         told = [self.reader.record(record) for record in records]
         async with self.pool.acquire() as connection, connection.transaction():
             head, clock = await store.lock_head(connection, self.shard, self._head.epoch)
@@ -117,6 +119,7 @@ class Shard(Worker):
                 return True
             loaded, known = await self._known(connection, head, fresh, due)
             batch = Batch(self.mind, self.reader, head, now, known)
+            batch.rows.received_at = received_at
             cleared = self._fill(batch, due, fresh)
             changes = _timer_changes(batch, known, cleared)
             await store.write(connection, batch, changes)

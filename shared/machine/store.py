@@ -84,10 +84,11 @@ async def read_head(connection: Connection, shard: int) -> Head:
     return _head(await connection.fetchrow(f"SELECT {HEAD_COLUMNS} FROM head WHERE shard = $1", shard))
 
 
-async def take_over(pool: asyncpg.Pool, shard: int) -> Head:
+async def take_over(pool: asyncpg.Pool, spare: asyncpg.Pool, shard: int) -> Head:
     """Raises the epoch: whoever had the shard before can't write any more. Makes room for what will be written.
 
-    A holder that does not let go of the head in half a second is frozen, or is about to find itself fenced: its session is ended.
+    A holder that does not let go of the head in half a second is frozen, or is about to find itself fenced: its session is ended, over a
+    connection of the `spare` pool, since all of `pool` may be waiting just so.
     """
     async with pool.acquire() as connection:
         async with connection.transaction():
@@ -99,7 +100,7 @@ async def take_over(pool: asyncpg.Pool, shard: int) -> Head:
             try:
                 done, _ = await asyncio.wait({taking}, timeout=LOCK_PATIENCE_SECONDS)
                 if not done:
-                    await _end_holders(pool, connection.get_server_pid())
+                    await _end_holders(spare, connection.get_server_pid())
                 head = _head(await taking)
             finally:
                 taking.cancel()
@@ -107,8 +108,8 @@ async def take_over(pool: asyncpg.Pool, shard: int) -> Head:
         return head
 
 
-async def _end_holders(pool: asyncpg.Pool, waiting: int) -> None:
-    async with pool.acquire() as connection:
+async def _end_holders(spare: asyncpg.Pool, waiting: int) -> None:
+    async with spare.acquire() as connection:
         await connection.execute("SELECT pg_terminate_backend(pid) FROM unnest(pg_blocking_pids($1)) AS pid", waiting)
 
 

@@ -129,7 +129,7 @@ async def test_who_lost_a_shard_writes_nothing_more(live):
     stream = STREAMS[0]
     shard = shard_of(stream, live.shards)
     pool = await store.connect(live.installation.role_dsn("intake"), "intake", 2)
-    await store.take_over(pool, shard)
+    await store.take_over(pool, pool, shard)
     await live.send((Add(number=1), stream))
     worker = live.members[0].figures.group.workers[shard]
     await until(lambda: not worker.watch.owned)
@@ -143,12 +143,28 @@ async def test_a_frozen_owner_does_not_keep_its_shard_locked(live):
     await frozen.execute("BEGIN")
     await frozen.fetchrow("SELECT * FROM head WHERE shard = 2 FOR UPDATE")
     began = asyncio.get_running_loop().time()
-    head = await store.take_over(pool, 2)
+    head = await store.take_over(pool, pool, 2)
     assert head.epoch == 1
     assert asyncio.get_running_loop().time() - began < 1.5
     with pytest.raises((asyncpg.PostgresError, asyncpg.InterfaceError, OSError)):
         await frozen.execute("COMMIT")
     await pool.close()
+
+
+async def test_many_shards_taken_over_from_a_frozen_owner_at_once_do_not_wait_for_each_other(live):
+    """All connections of the pool wait for locks; the one that ends the holders is none of them."""
+    frozen = await asyncpg.connect(live.installation.role_dsn("intake"), server_settings={"search_path": "intake"})
+    await frozen.execute("BEGIN")
+    await frozen.fetch("SELECT * FROM head FOR UPDATE")
+    began = asyncio.get_running_loop().time()
+    pool = await store.connect(live.installation.role_dsn("intake"), "intake", live.shards)
+    spare = await store.connect(live.installation.role_dsn("intake"), "intake", 1)
+    heads = await asyncio.gather(*(store.take_over(pool, spare, shard) for shard in range(live.shards)))
+    assert [head.epoch for head in heads] == [1] * live.shards
+    assert asyncio.get_running_loop().time() - began < 5
+    await pool.close()
+    await spare.close()
+    frozen.terminate()
 
 
 # ---- trouble ---------------------------------------------------------------------------------------------------------------
