@@ -128,3 +128,10 @@ def moment(at: str | datetime | None, *, precise: bool = False) -> str:
         return "–"
     when = (datetime.fromisoformat(at) if isinstance(at, str) else at).astimezone(UTC)
     return f"{when:%Y-%m-%d %H:%M:%S}{f'.{when.microsecond // 1000:03}' if precise else ''}Z"
+
+
+def log_to_stderr() -> None:
+    """What is logged on the way goes to standard error: data alone goes to standard output."""
+    import structlog  # noqa: PLC0415 - most commands log nothing
+
+    structlog.configure(logger_factory=lambda *_: structlog.PrintLogger(sys.stderr))

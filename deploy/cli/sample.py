@@ -2,10 +2,8 @@
 
 import asyncio
 import enum
-import sys
 from typing import Annotated
 
-import structlog
 import typer
 from aiokafka.errors import KafkaError
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
@@ -51,7 +49,7 @@ def sample(
     Examples: makegood sample --complaints 500 --seed 7, or
     makegood sample --only submissions --complaints 20000 --rate 500
     """
-    structlog.configure(logger_factory=lambda *_: structlog.PrintLogger(sys.stderr))  # data alone goes to standard output
+    output.log_to_stderr()
     terms = Terms(stack_of(home).kafka, complaints, seed, worked=only is None, rate=rate, timeout_seconds=timeout)
     try:
         summary = _fed(terms)

@@ -16,6 +16,7 @@ from rich.table import Table
 
 from deploy.cli.address import kafka_address
 from deploy.cli.exits import Exit
+from deploy.cli.output import log_to_stderr
 from deploy.feed.reading import STANDARD_INPUT, BadFile, HeaderReader, Line, csv_lines, header_of, json_lines, known, size_of
 from deploy.feed.submissions import Terms, validate_only
 from deploy.feed.submissions import submit as submit_rows
@@ -119,6 +120,7 @@ def submit(
     Examples: makegood submit --format cfpb complaints.csv.gz, or
     makegood submit --format csv --source shop --map ref=Ticket --map narrative=Text tickets.csv
     """
+    log_to_stderr()
     said = Console(stderr=True)
     reader = _reader(said, files, kind, mapping or [], source)
     with ExitStack() as stack:
