@@ -62,11 +62,16 @@ $(BIN)/uv: requirements/uv.txt
 	@$(BIN)/python -m pip install -q --disable-pip-version-check --require-hashes -r requirements/uv.txt
 	@touch $@
 
+# uv is quick; where it can't reach what pip can (certificates, proxies), pip does the same, slower.
+define install
+@$(BIN)/uv pip install -q --system-certs --python $(BIN)/python $(1) 2>$(VENV)/uv.log || $(BIN)/python -m pip install -q --disable-pip-version-check $(1)
+endef
+
 $(VENV)/run.ready: $(BIN)/uv requirements/run.txt pyproject.toml
-	@$(BIN)/uv pip install -q --python $(BIN)/python --require-hashes -r requirements/run.txt
-	@$(BIN)/uv pip install -q --python $(BIN)/python --no-deps --no-build-isolation -e .
+	$(call install,--require-hashes -r requirements/run.txt)
+	$(call install,--no-deps --no-build-isolation -e .)
 	@touch $@
 
 $(VENV)/dev.ready: $(VENV)/run.ready requirements/dev.txt
-	@$(BIN)/uv pip install -q --python $(BIN)/python --require-hashes -r requirements/dev.txt
+	$(call install,--require-hashes -r requirements/dev.txt)
 	@touch $@
