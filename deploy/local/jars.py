@@ -16,12 +16,9 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
-from jgo.constants import MAVEN_CENTRAL_URL
-from jgo.maven import MavenContext
+import truststore
 
 LIST = Path(__file__).with_name("jars.txt")
-CENTRAL = MAVEN_CENTRAL_URL
-"""Maven Central; MAKEGOOD_MAVEN names a mirror of it."""
 AT_ONCE = 6
 """Downloads side by side."""
 TRIES = 3
@@ -140,7 +137,12 @@ def _fetch(jar: Jar, beside: Path, kept: Path) -> None:
 
 
 def _downloaded(jar: Jar, beside: Path) -> Path:
-    central = {"central": os.environ.get("MAKEGOOD_MAVEN") or CENTRAL}
+    """From Maven Central, or from the mirror of it that MAKEGOOD_MAVEN names; the certificates that the system trusts are trusted."""
+    truststore.inject_into_ssl()  # before jgo brings in what makes connections
+    from jgo.constants import MAVEN_CENTRAL_URL  # noqa: PLC0415
+    from jgo.maven import MavenContext  # noqa: PLC0415
+
+    central = {"central": os.environ.get("MAKEGOOD_MAVEN") or MAVEN_CENTRAL_URL}
     for tries_left in reversed(range(TRIES)):
         shutil.rmtree(beside, ignore_errors=True)  # jgo would take what a broken download left there for whole
         found = MavenContext(repo_cache=beside, remote_repos=central).project(jar.group, jar.artifact).at_version(jar.version).artifact()
