@@ -1,6 +1,8 @@
 """`makegood up` and `makegood down`: everything on this machine, in the background."""
 
+import shutil
 import signal
+import sys
 import threading
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
@@ -203,7 +205,16 @@ def _tell(home: Path) -> None:
 
 def _to_try(ident: str, home: Path) -> list[str]:
     where = "" if home == home_of(None) else f" --home {home}"
-    if ident:
-        return [f"makegood complaint history {ident}{where}", f"makegood follow {ident}{where}", f"makegood verify{where}"]
-    first = 'makegood command send shop:1 SubmitComplaint --set source=shop --set ref=1 --set narrative="The bread was wet."'
-    return [f"{first}{where}", f"makegood complaint history shop:1{where}", f"makegood verify{where}"]
+    submit = 'command send shop:1 SubmitComplaint --set source=shop --set ref=1 --set narrative="The bread was wet."'
+    words = (f"complaint history {ident}", f"follow {ident}", "verify") if ident else (submit, "complaint history shop:1", "verify")
+    return [f"{_ourselves()} {word}{where}" for word in words]
+
+
+def _ourselves() -> str:
+    """How this command is called from here: by its name, or where that is not found, by its path."""
+    program = Path(sys.argv[0])
+    found = shutil.which("makegood")
+    if program.name != "makegood" or (found and Path(found).samefile(program)):
+        return "makegood"
+    inside = program.absolute().is_relative_to(Path.cwd())
+    return str(program.absolute().relative_to(Path.cwd()) if inside else program)
