@@ -173,13 +173,21 @@ def whole(ident: UUID, card: Card) -> Complaint:
 
 
 def _fields(ident: UUID, card: Card) -> Mapping[str, Any]:
-    about = card.summary or card.issue or card.narrative or ""
-    return {name: getattr(card, name) for name in card.__dataclass_fields__} | {
-        "id": ident,
-        "stage": card.stage,
+    own, case, received = card.own, card.case, card.own.received
+    assert received is not None, "what was not received is not shown"
+    about = received.summary or received.issue or received.narrative or ""
+    told = ("source", "ref", "narrative", "issue", "channel", "found_by", "occurred_at", "reported_at")
+    return {name: getattr(received, name) for name in told} | {
+        "id": ident, "stage": card.stage, "generation": own.generation,
         "summary": about if len(about) <= SUMMARY_LENGTH else about[: SUMMARY_LENGTH - 1] + "…",
-        "next_promise_at": min(card.promises.values(), default=None),
-    }
+        "product": own.product, "severity": own.severity, "defect_kind": own.defect_kind, "owner": own.owner, "accepted": own.accepted,
+        "need": own.need, "customer_kind": received.customer.kind, "customer_ref": received.customer.ref,
+        "customer_name": received.customer.name, "verdict": case.verdict, "objection_until": case.objection_until,
+        "ending": card.ending, "outcome": card.outcome, "held": card.held, "promises": card.promises,
+        "next_promise_at": min(card.promises.values(), default=None), "repeats": own.repeats, "conflicts": own.conflicts,
+        "received_at": card.received_at, "updated_at": card.updated_at,
+        **{name: sum(getattr(part, name) for part in card.parts) for name in ("kept", "broken", "refusals", "parked", "events")},
+    }  # fmt: skip
 
 
 def happened(row: "asyncpg.Record", generation: str) -> Happened:

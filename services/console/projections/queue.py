@@ -1,6 +1,6 @@
 """Which complaints are there? One card a complaint, with the columns that people search by."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any
 from uuid import UUID
 
@@ -37,10 +37,16 @@ class Queue:
         cards: dict[UUID, Card] = {row["id"]: CARD.validate_json(row["card"]) for row in rows}
         for one in about:
             row = one.row
-            cards[row.stream] = with_event(cards.get(row.stream, Card()), read_event(row.type, row.body, EVENTS), row.now)
+            event = read_event(row.type, row.body, EVENTS)
+            cards[row.stream] = with_event(cards.get(row.stream, Card()), one.service, event, row.now)
         await connection.execute(_UPSERT, *zip(*(_columns(ident, card) for ident, card in cards.items()), strict=True))
 
 
 def _columns(ident: UUID, card: Card) -> Sequence[Any]:
-    values: Mapping[str, Any] = {"id": ident, "card": CARD.dump_json(card)}
-    return [values[column] if column in values else getattr(card, column) for column in COLUMNS]
+    """One value for each of `COLUMNS`, in their order."""
+    own, received = card.own, card.own.received
+    return [
+        ident, card.received_at, card.updated_at, card.stage, received and received.source, received and received.ref, own.product,
+        own.defect_kind, own.severity, own.owner, card.ending, card.held, sum(part.refusals for part in card.parts), own.conflicts,
+        sum(part.parked for part in card.parts), CARD.dump_json(card),
+    ]  # fmt: skip
