@@ -164,7 +164,8 @@ class Prompter:
             return ()
         if heard.type in MOVES:
             event = read_event(heard.type, heard.body, EVENTS)
-            self._cards[heard.stream] = with_event(self._cards[heard.stream], event, datetime.fromisoformat(heard.at))
+            service, at = heard.id.split("/")[1], datetime.fromisoformat(heard.at)
+            self._cards[heard.stream] = with_event(self._cards[heard.stream], service, event, at)
         if heard.type not in AWAITED:
             return ()
         found = Fact(heard.type, int(from_json(heard.body).get("generation", 0)))
