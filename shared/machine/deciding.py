@@ -44,6 +44,7 @@ WAITING_MAX = 1_000
 SEAL = "machine.SealJournal.v1"
 """The type of the entry that writes the journal's hash into the ledger."""
 SEAL_EVERY = timedelta(hours=1)
+FATAL = "the process died each time that it tried this one alone"
 DECIDED = frozenset({Outcome.ACCEPTED, Outcome.REFUSED})
 
 Key = tuple[str, UUID]
@@ -101,14 +102,18 @@ class Batch:
         elif self.head.now - self.head.sealed_at >= SEAL_EVERY:
             self.take(self.reader.by_machine(SEAL, None, SHARD, own))
 
-    def take(self, told: Told) -> None:
+    def take(self, told: Told, *, fatal: bool = False) -> None:
         """Takes one input.
+
+        Args:
+            told: The input.
+            fatal: Whether the process has died of it, again and again: then no mind is asked.
 
         Raises:
             Stopped: where another service's events have a gap, or are not the ones that were written.
         """
         if told.source is not None:
-            self._fact(told, told.source)
+            self._fact(told, told.source, fatal=fatal)
             return
         if told.hop is not None:
             if told.hop.position <= self._seen(told).position:
@@ -117,6 +122,8 @@ class Batch:
             self.saw(told)
         if told.fault:
             self.park(told, "undecodable", told.fault)
+        elif fatal:
+            self.park(told, "process_died", FATAL)
         elif self._is_elsewhere(told):
             self._pass_on(told)
         elif told.type == PublishPolicy.type:
@@ -139,7 +146,7 @@ class Batch:
 
     # ---- whose it is -------------------------------------------------------------------------------------------------------
 
-    def _fact(self, told: Told, row: LedgerRow) -> None:
+    def _fact(self, told: Told, row: LedgerRow, *, fatal: bool) -> None:
         """Another service's event: the next one of its ledger, unchanged, or nothing at all."""
         if taken_in(row, self._seen(told), told.service, f"{told.topic}/{told.partition}/{told.offset}") is None:
             self.rows.ignore(told)
@@ -147,6 +154,9 @@ class Batch:
         self.saw(told)
         if newest(row.type) not in self.mind.hears:
             self.rows.ignore(told, new=True)
+            return
+        if fatal:
+            self.park(told, "process_died", FATAL)
             return
         try:
             event = read_event(row.type, row.body, self.mind.hears)

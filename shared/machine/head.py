@@ -60,9 +60,9 @@ class Head:
     seen: dict[str, Seen] = field(default_factory=dict)
     """By `service/shard`."""
     attempts: int = 0
-    """How often the shard was taken over since its last committed batch."""
+    """How often a batch was tried since the last one that was committed."""
     trying: str = ""
-    """The record that was being tried alone when the shard was last heard of; empty for none."""
+    """The record that is being tried alone, and how often by now, as in `intake.commands/3/17#2`; empty for none."""
     sealed_at: datetime = LONG_AGO
     """When the journal's hash was last written into the ledger."""
 

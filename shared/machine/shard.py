@@ -29,7 +29,7 @@ CLOCKS_DIFFER_MAX = timedelta(minutes=5)
 JUMP_MAX = timedelta(hours=1)
 """So far may the database's clock jump beyond the time that has passed."""
 DEATHS = 3
-"""After so many take-overs without a committed batch, records are tried one by one."""
+"""After so many attempts without a committed batch records are tried one by one; after so many of one record alone, it is given up."""
 ROOM_ROWS = 100_000
 """So many rows are written at most before room is made again; a piece is made a million rows ahead."""
 
@@ -72,29 +72,39 @@ class Shard(Worker):
         relaying = asyncio.create_task(self._relay.run(self._head.position))
         try:
             await self._decide_all(relaying)
-            async with self.pool.acquire() as connection:
-                await store.let_go(connection, self.shard, self._head.epoch)
         finally:
             relaying.cancel()
             await asyncio.gather(relaying, return_exceptions=True)
 
     async def _decide_all(self, relaying: asyncio.Task[None]) -> None:
-        alone = self.batch_records if self._head.attempts > DEATHS else 0
+        alone = self.batch_records if self._taken_over.attempts >= DEATHS else 0
         await self._decide([])  # the first policy, and what came due meanwhile
         self._well()
+        attempted = False
         while not self.stopping:
             records = await self._records(self._cache.next_due, [relaying], limit=1 if alone else 0)
             if self.stopping:
                 return
-            if alone and records:
-                alone -= 1
-                await self._mark(records[0])
+            if records and (alone or not attempted):
+                attempted = True
+                await self._mark_attempt(records[0] if alone else None)
             if await self._decide(records):
                 self._taken(len(records))
+                alone = max(0, alone - len(records))
 
-    async def _mark(self, record: Record) -> None:
+    async def _mark_attempt(self, record: Record | None) -> None:
+        """Counts an attempt before it is made, and says which record is tried, if alone: should the process die, the next one knows."""
+        trying = ""
+        if record is not None:
+            place, _, deaths = self._taken_over.trying.rpartition("#")
+            trying = f"{_place(record)}#{int(deaths) + 1 if place == _place(record) else 1}"
         async with self.pool.acquire() as connection:
-            await store.mark_attempt(connection, self.shard, self._head.epoch, _place(record))
+            await store.mark_attempt(connection, self.shard, self._head.epoch, trying)
+
+    def _is_fatal(self, told: Told) -> bool:
+        """Whether the process died of this one, tried alone, often enough."""
+        place, _, deaths = self._taken_over.trying.rpartition("#")
+        return bool(place) and place == _place(told) and int(deaths) >= DEATHS
 
     # ---- one batch ---------------------------------------------------------------------------------------------------------
 
@@ -131,7 +141,6 @@ class Shard(Worker):
 
     def _fill(self, batch: Batch, due: Sequence[store.Due], fresh: Sequence[Told]) -> list[tuple[Key, str]]:
         """Gives the batch its inputs: what came due, then, if there is room, the records. The timers that nobody wants any more."""
-        fatal = self._taken_over.trying
         batch.head.incarnations.update(self.watch.incarnations)
         batch.begin(self._terms.default_policy)
         unwanted = []
@@ -141,10 +150,7 @@ class Shard(Worker):
             else:
                 unwanted.append((one.key, one.timer.timer))
         for told in fresh if len(due) < store.DUE_MAX else ():
-            if fatal and fatal == _place(told):
-                batch.park(told, "process_died", "the process died when it tried this one")
-            else:
-                batch.take(told)
+            batch.take(told, fatal=self._is_fatal(told))
         batch.rows.end()
         return unwanted
 

@@ -93,9 +93,7 @@ async def take_over(pool: asyncpg.Pool, spare: asyncpg.Pool, shard: int) -> Head
     async with pool.acquire() as connection:
         async with connection.transaction():
             taking = asyncio.ensure_future(
-                connection.fetchrow(
-                    f"UPDATE head SET epoch = epoch + 1, attempts = attempts + 1 WHERE shard = $1 RETURNING {HEAD_COLUMNS}", shard
-                )
+                connection.fetchrow(f"UPDATE head SET epoch = epoch + 1 WHERE shard = $1 RETURNING {HEAD_COLUMNS}", shard)
             )
             try:
                 done, _ = await asyncio.wait({taking}, timeout=LOCK_PATIENCE_SECONDS)
@@ -118,14 +116,11 @@ async def make_room(connection: Connection, head: Head) -> None:
     await connection.execute("SELECT make_room($1, $2, $3, clock_timestamp())", head.shard, head.entry, head.position)
 
 
-async def mark_attempt(connection: Connection, shard: int, epoch: int, place: str) -> None:
-    """Says, before a record is tried, that it is: should this process die of it, the next one knows."""
-    await connection.execute("UPDATE head SET trying = $3 WHERE shard = $1 AND epoch = $2", shard, epoch, place)
-
-
-async def let_go(connection: Connection, shard: int, epoch: int) -> None:
-    """The shard is given up in good order: no attempt has failed."""
-    await connection.execute("UPDATE head SET attempts = 0 WHERE shard = $1 AND epoch = $2", shard, epoch)
+async def mark_attempt(connection: Connection, shard: int, epoch: int, trying: str) -> None:
+    """Counts an attempt, before it is made. `trying`: the record that is tried alone and how often by now; empty for a whole batch."""
+    await connection.execute(
+        "UPDATE head SET attempts = attempts + 1, trying = $3 WHERE shard = $1 AND epoch = $2", shard, epoch, trying
+    )  # fmt: skip
 
 
 def _head(row: Any) -> Head:

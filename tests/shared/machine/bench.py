@@ -48,7 +48,7 @@ class Bench:
         self.offsets = {}
         self.foreign = (0, GENESIS)
 
-    def batch(self, *records, policy: bytes | None = None, fire=()):
+    def batch(self, *records, policy: bytes | None = None, fire=(), fatal=False):
         """One batch; gives the journal rows and the ledger rows it wrote."""
         self.now += timedelta(seconds=1)
         batch = Batch(self.mind, self.reader, self.head, self.now, self.known)
@@ -57,7 +57,7 @@ class Bench:
             assert batch.wants(due, ("tally", stream))
             batch.take(self.reader.timer(due, "tally", stream))
         for record in records:
-            batch.take(self.reader.record(record))
+            batch.take(self.reader.record(record), fatal=fatal)
         batch.rows.end()
         self.last = batch
         self.known.streams = dict(self.known.streams) | batch.touched

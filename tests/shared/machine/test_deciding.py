@@ -282,6 +282,25 @@ def test_a_failing_translation_parks_the_fact_and_its_stream_waits():
     assert row.outcome == Outcome.WAITING
 
 
+def test_what_the_process_dies_of_is_parked_unasked_and_its_stream_waits(bench):
+    (row,), (event,) = bench.batch(bench.ask(Add(number=1), HERE), fatal=True)
+    assert (row.outcome, body(event)["cause"], event.stream) == (Outcome.PARKED, "process_died", HERE)
+    assert bench.batch(bench.ask(Add(number=1), HERE, "m2"))[0][0].outcome == Outcome.WAITING
+
+
+def test_a_fact_that_the_process_dies_of_is_parked_and_the_next_one_is_still_the_next(bench):
+    bench.batch(bench.ask(Add(number=1), HERE))
+    (row,), (event,) = bench.batch(bench.fact(Heard(number=1), HERE), fatal=True)
+    assert (row.outcome, event.version, bench.head.seen["resolution/0"].position) == (Outcome.PARKED, 2, 1)
+    (row,), _ = bench.batch(bench.fact(Heard(number=1), ALSO_HERE))
+    assert row.outcome == Outcome.ACCEPTED
+
+
+def test_a_fact_of_no_concern_is_no_concern_whatever_died(bench):
+    (run,), ledger = bench.batch(bench.fact(Unheard(), HERE), fatal=True)
+    assert (run.outcome, ledger) == (Outcome.IGNORED, [])
+
+
 # ---- time and policy -------------------------------------------------------------------------------------------------------
 
 

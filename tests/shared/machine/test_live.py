@@ -15,6 +15,7 @@ from aiokafka.structs import TopicPartition
 from shared.contract.envelope import commands_topic, events_topic, shard_of
 from shared.machine import store
 from shared.machine.bytes import unpack_headers
+from shared.machine.deciding import FATAL
 from shared.machine.fault import ProofFailed
 from shared.machine.mind import Timer
 from tests.shared.machine.bench import Bench
@@ -244,10 +245,30 @@ async def test_a_record_that_no_batch_survives_is_found_and_parked(live):
     await live.ready()
     await live.send((Add(number=666, wake_in_seconds=60), STREAMS[0]), *adds(40, of=STREAMS[1:]))
     await until(lambda: _is(live.events("intake.Added.v1"), 40), 60)
-    assert await live.fetchval("SELECT reason FROM journal WHERE outcome = 'parked'") == (
-        "process_died: the process died when it tried this one"
-    )  # fmt: skip
+    assert await live.fetchval("SELECT reason FROM journal WHERE outcome = 'parked'") == f"process_died: {FATAL}"
     await live.prove()
+
+
+async def test_a_record_that_was_being_tried_when_the_process_was_killed_is_tried_again(live):
+    """Once is chance: whoever is killed for another reason must not have its records given up."""
+    places = {shard: f"{commands_topic('intake')}/{shard}/0#2" for shard in range(live.shards)}
+    for shard, place in places.items():
+        await live.execute("UPDATE head SET attempts = 7, trying = $2 WHERE shard = $1", shard, place)
+    await live.start()
+    await live.ready()
+    await live.send(*adds(80))
+    await until(lambda: _is(live.events("intake.Added.v1"), 80))
+    assert await live.fetchval("SELECT count(*) FROM journal WHERE outcome = 'parked'") == 0
+    assert await live.fetchval("SELECT count(*) FROM head WHERE attempts > 0 OR trying <> ''") == 0
+
+
+async def test_idle_shards_that_are_taken_over_again_and_again_count_no_attempts(live):
+    for _ in range(4):
+        member = await live.start()
+        await live.ready()
+        await member.stop()
+        live.members.remove(member)
+    assert await live.fetchval("SELECT max(attempts) FROM head") == 0
 
 
 async def test_bad_bytes_of_every_sort_are_kept_and_the_rest_goes_on(live):
