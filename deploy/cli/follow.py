@@ -1,6 +1,5 @@
 """`makegood follow`: the ten hops of one real input, each with its code and what it was this time."""
 
-import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -21,13 +20,12 @@ from deploy.database import Installation, connected, installation, use
 from deploy.local.stack import Stack
 from deploy.roles import STAGES
 from deploy.traces.reading import led_to
-from shared.contract.envelope import event_id, events_topic, shard_of
+from shared.contract.envelope import EventPlace, event_id, event_place, events_topic, shard_of
 from shared.contract.said import short_name
 from shared.machine.head import Outcome
 from shared.machine.traces import Led
 from shared.policy.model import Policy
 
-EVENT_ID = re.compile(r"(\w+)/(\w+)/(\d{1,9})/(\d{1,18})")
 HASH_SHOWN = 16
 
 
@@ -65,7 +63,7 @@ def follow(
     Example: makegood follow g1/resolution/3/17
     """
     stack = stack_of(home)
-    event = EVENT_ID.fullmatch(ident)
+    event = event_place(ident)
     found, there = run(_found(stack, event or complaint_of(ident, stack)))
     facts = [dict(one) for one in _facts(found, there, stack)]
     first = found.led.events[0]
@@ -85,7 +83,7 @@ def follow(
     output.say(f"`makegood complaint trace {str(first.correlation)[:8]}` shows how long each took.", style="dim")
 
 
-async def _found(stack: Stack, meant: re.Match[str] | UUID) -> tuple[Followed, Installation]:
+async def _found(stack: Stack, meant: EventPlace | UUID) -> tuple[Followed, Installation]:
     async with connected(stack.owner_dsn) as connection:
         there = await installation(connection)
         service, shard, entry = await (
@@ -104,15 +102,15 @@ Place = tuple[str, int, int]
 """The service, shard and journal entry of an input. Whoever found it left the service in use."""
 
 
-async def _of_event(connection: asyncpg.Connection, there: Installation, meant: re.Match[str]) -> Place:
+async def _of_event(connection: asyncpg.Connection, there: Installation, meant: EventPlace) -> Place:
     """The input that led to an event. Ends the command where there is no such event."""
-    generation, service, shard, position = meant[1], meant[2], int(meant[3]), int(meant[4])
+    generation, service, shard, position = meant
     entry = None
-    if generation == there.generation and service in STAGES:
+    if generation == there.generation:
         await use(connection, service)
         entry = await connection.fetchval("SELECT entry FROM ledger WHERE shard = $1 AND position = $2", shard, position)
     if entry is None:
-        stop(f"There is no event {meant[0]}: `makegood complaint history ID` shows those of a complaint.", Exit.NOT_FOUND)
+        stop(f"There is no event {event_id(*meant)}: `makegood complaint history ID` shows those of a complaint.", Exit.NOT_FOUND)
     return service, shard, entry
 
 

@@ -25,7 +25,7 @@ from deploy.sample.problems import problem_scripts
 from deploy.sample.prompter import Heard, Message, Prompter
 from deploy.sample.scripts import Script
 from deploy.sample.summary import WHERES, Summary
-from shared.contract.envelope import SERVICES, SUBMISSIONS, command_headers, events_topic, key_of, shard_of, text_headers
+from shared.contract.envelope import SERVICES, SUBMISSIONS, command_headers, event_place, events_topic, key_of, shard_of, text_headers
 from shared.contract.intake import ComplaintReceived
 from shared.contract.machine import MessageRepeated
 from shared.contract.said import short_name
@@ -155,8 +155,9 @@ class _Feed:
 
     async def _recalled(self, repeated: Heard, meanwhile: Iterable[Heard]) -> datetime:
         """When an earlier run began. What was said in it, and since this one began, is told to the prompter."""
-        _, service, shard, _ = repeated.id.split("/")
-        now = _received_at(await said_at(self.terms.kafka, service, int(shard), from_json(repeated.body)["first_position"]))
+        place = event_place(repeated.id)
+        assert place is not None, "what is heard is an event"
+        now = _received_at(await said_at(self.terms.kafka, place.service, place.shard, from_json(repeated.body)["first_position"]))
         if self.terms.worked:
             async for heard in recalled(self.terms.kafka, int(now.timestamp() * 1000), self.ends):
                 self.prompter.recalled(heard)

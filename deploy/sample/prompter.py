@@ -17,7 +17,7 @@ from deploy.sample.summary import Summary, Unexpected
 from services.console.projections.card import Card, with_event
 from shared.contract import intake, machine, resolution, rootcause
 from shared.contract.catalogue import EVENTS, service_of
-from shared.contract.envelope import SUBMISSIONS, commands_topic, key_of
+from shared.contract.envelope import SUBMISSIONS, commands_topic, event_place, key_of
 from shared.contract.said import short_name
 from shared.contract.upcasts import read_event
 
@@ -164,8 +164,9 @@ class Prompter:
             return ()
         if heard.type in MOVES:
             event = read_event(heard.type, heard.body, EVENTS)
-            service, at = heard.id.split("/")[1], datetime.fromisoformat(heard.at)
-            self._cards[heard.stream] = with_event(self._cards[heard.stream], service, event, at)
+            place, at = event_place(heard.id), datetime.fromisoformat(heard.at)
+            assert place is not None, "what is heard is an event"
+            self._cards[heard.stream] = with_event(self._cards[heard.stream], place.service, event, at)
         if heard.type not in AWAITED:
             return ()
         found = Fact(heard.type, int(from_json(heard.body).get("generation", 0)))

@@ -6,6 +6,7 @@ Headers are CloudEvents 1.0 in binary mode for Kafka (`ce_…`), W3C trace conte
 
 import re
 from collections.abc import Iterable
+from typing import NamedTuple
 from uuid import NAMESPACE_URL, UUID, uuid5
 
 from aiokafka.partitioner import murmur2
@@ -19,8 +20,17 @@ NAMESPACE = uuid5(NAMESPACE_URL, "https://makegood.example/ids")
 """The namespace of every id that is derived rather than drawn. Published: upstream systems compute complaint ids with it."""
 
 REQUESTED = "Requested"
-EVENT_ID = re.compile(r"g\d{1,9}/(intake|resolution|rootcause)/\d{1,4}/\d{1,18}")
-"""Of an event: generation, service, shard and position."""
+_NUMBER = "(0|[1-9][0-9]{0,17})"
+_EVENT_ID = re.compile(rf"(g{_NUMBER})/({'|'.join(SERVICES)})/{_NUMBER}/{_NUMBER}", re.ASCII)
+
+
+class EventPlace(NamedTuple):
+    """What an event's id says."""
+
+    generation: str
+    service: str
+    shard: int
+    position: int
 
 
 def complaint_id(source: str, ref: str, tenant: str = TENANT) -> UUID:
@@ -73,6 +83,14 @@ def unrequested(type_name: str) -> str:
 def event_id(generation: str, service: str, shard: int, position: int) -> str:
     """`g1/intake/3/1024`. No random ids: a topic rebuilt from the ledger is the same topic."""
     return f"{generation}/{service}/{shard}/{position}"
+
+
+def event_place(ident: str) -> EventPlace | None:
+    """Whose ledger row an id names, as `event_id` writes it and in no other spelling; None where it is no event's id."""
+    if (found := _EVENT_ID.fullmatch(ident)) is None:
+        return None
+    generation, _, service, shard, position = found.groups()
+    return EventPlace(generation, service, int(shard), int(position))
 
 
 def text_headers(headers: Iterable[tuple[str, bytes | None]]) -> dict[str, str]:

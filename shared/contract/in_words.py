@@ -5,14 +5,27 @@ from collections.abc import Mapping
 from pydantic import ValidationError
 from pydantic_core import ErrorDetails
 
+FAULTS_MAX = 10
+"""Most faults that are said of one message."""
+NAME_MAX = 40
+"""Of a name that somebody else wrote, in characters."""
+
 
 def in_words(error: ValidationError, columns: Mapping[str, str] = {}) -> str:
-    """Every fault in one line; `columns` says which column a field comes from, where it came from a table."""
-    return "; ".join(dict.fromkeys(_one(found, columns) for found in error.errors(include_url=False, include_input=False)))
+    """The faults in one line; `columns` says which column a field comes from, where it came from a table."""
+    faults = list(dict.fromkeys(_one(found, columns) for found in error.errors(include_url=False, include_input=False)))
+    more = [f"and {len(faults) - FAULTS_MAX} more"] if len(faults) > FAULTS_MAX else []
+    return "; ".join(faults[:FAULTS_MAX] + more)
+
+
+def named(name: str) -> str:
+    """A name that somebody else wrote (an unknown field's, for one), fit to be said: of one line, and short."""
+    said = "".join(letter if letter.isprintable() else "\N{REPLACEMENT CHARACTER}" for letter in name[:NAME_MAX])
+    return said if len(name) <= NAME_MAX else f"{said}…"
 
 
 def _one(found: ErrorDetails, columns: Mapping[str, str]) -> str:
-    field = ".".join(str(part) for part in found["loc"] if not isinstance(part, int))
+    field = ".".join(named(part) for part in found["loc"] if isinstance(part, str))
     what = _said(found)
     if not field:
         return what
@@ -39,6 +52,8 @@ def _said(found: ErrorDetails) -> str:
             return "is not UTF-8"
         case "extra_forbidden":
             return "is no field of a complaint"
+        case "union_tag_invalid":
+            return f"must say {limits.get('discriminator')}: one of {limits.get('expected_tags')}"
         case "timezone_aware":
             return "has no zone: write it as 2026-03-04T10:15:00+01:00"
         case "literal_error":

@@ -111,21 +111,3 @@ def read_event(headers: dict[str, str], body: bytes | None, shard: int) -> tuple
         raise NotAnEvent(f"the header {missing.args[0]} is missing") from missing
     except ValueError as wrong:
         raise NotAnEvent(f"a header can't be read: {wrong}") from wrong
-
-
-def service_and_shard(ident: str) -> tuple[str, int] | None:
-    """The service and shard of an event id (`g1/intake/3/1024`); None where it is no such id."""
-    match ident.split("/"):
-        case [_, service, shard, _] if shard.isdigit():
-            return service, int(shard)
-        case _:
-            return None
-
-
-def event_place(ident: str) -> tuple[str, int] | None:
-    """The service and position of an event id (`g1/intake/3/1024`); None where it is no such id."""
-    match ident.split("/"):
-        case [_, service, shard, position] if shard.isdigit() and position.isdigit():
-            return service, int(position)
-        case _:
-            return None

@@ -8,13 +8,13 @@ from dataclasses import dataclass, replace
 
 import asyncpg
 
+from shared.contract.envelope import event_place
 from shared.machine import store
 from shared.machine.bytes import JournalRow, LedgerRow
 from shared.machine.deciding import Batch, Known
 from shared.machine.fault import Fault, ProofFailed
 from shared.machine.head import LONG_AGO, Head, Outcome, Seen
 from shared.machine.mind import Mind
-from shared.machine.records import event_place
 from shared.machine.told import Reader
 
 
@@ -100,5 +100,5 @@ class Replay:
         """A run of records that were no concern of ours: all that it leaves is how far they were seen."""
         batch = self.batch
         if (place := event_place(row.message_id)) and row.body is not None:
-            batch.head.seen[f"{place[0]}/{row.partition}"] = Seen(place[1], row.body)
+            batch.head.seen[f"{place.service}/{row.partition}"] = Seen(place.position, row.body)
         batch.rows.again(replace(row))

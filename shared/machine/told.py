@@ -12,13 +12,13 @@ from uuid import UUID
 
 from pydantic import ValidationError
 
-from shared.contract.envelope import POLICIES, commands_topic, events_topic, shard_of, stream_id, text_headers
+from shared.contract.envelope import POLICIES, commands_topic, event_place, events_topic, shard_of, stream_id, text_headers
 from shared.contract.in_words import in_words
 from shared.contract.machine import PublishPolicy, TimerDue
 from shared.contract.said import Command, decode
 from shared.machine.bytes import HEADER_BYTES_MAX, HEADERS_MAX, JournalRow, LedgerRow, pack_headers, unpack_headers
 from shared.machine.mind import Mind
-from shared.machine.records import NotAnEvent, read_event, service_and_shard
+from shared.machine.records import NotAnEvent, read_event
 from shared.policy.model import Policy
 
 IDENTIFIER = re.compile(r"[^\x00-\x1f\x7f]{1,500}")
@@ -216,11 +216,11 @@ class Reader:
         """Whose ledger row this is, where it is one. Its id is the row's; who asked first finds the answer under the id they gave."""
         if "ledger-shard" not in headers:
             return
-        placed = service_and_shard(told.message_id)
+        placed = event_place(told.message_id)
         position = headers.get("ledger-position", "")
-        if placed is None or not position.isdigit() or f"{placed[1]}" != headers["ledger-shard"]:
+        if placed is None or f"{placed.position}" != position or f"{placed.shard}" != headers["ledger-shard"]:
             raise Unreadable("the headers of a row that was passed on contradict each other")
-        told.hop = Hop(*placed, int(position))
+        told.hop = Hop(placed.service, placed.shard, placed.position)
         told.once = _identifier("origin-id", headers["origin-id"]) if "origin-id" in headers else ""
         if told.once:
             told.message_id = told.once.partition(" ")[2]

@@ -11,12 +11,11 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
 from shared.contract.catalogue import COMMANDS, EVENTS
-from shared.contract.envelope import event_id, text_headers
+from shared.contract.envelope import event_id, event_place, text_headers
 from shared.contract.machine import TimerDue
 from shared.contract.said import short_name
 from shared.machine.bytes import JournalRow, LedgerRow, span_id, unpack_headers
 from shared.machine.head import Outcome
-from shared.machine.records import event_place
 
 TRACEPARENT = re.compile(r"[0-9a-f]{2}-([0-9a-f]{32})-([0-9a-f]{16})-[0-9a-f]{2}")
 SENT, RECEIVED, DECIDED, RELAYED = "sent", "received", "decided", "relayed"

@@ -11,7 +11,7 @@ from typing import Literal
 from uuid import UUID
 
 from shared.contract.conversation import KeepingAsked, PromiseAsked, RenegotiationAsked
-from shared.contract.envelope import EVENT_ID
+from shared.contract.envelope import event_place
 from shared.contract.machine import TimerDue
 from shared.contract.refusals import Refusal, Rule
 from shared.contract.values import LIST_MAX, PromiseTerms
@@ -60,7 +60,7 @@ def keep(book: Book, asked: KeepingAsked, now: datetime) -> str | Refusal | None
     found = _open(book, asked.promise_id, now)
     if not isinstance(found, Promise):
         return None if _is(book, asked.promise_id, "kept") else found
-    if asked.by is None or not EVENT_ID.fullmatch(asked.by):
+    if asked.by is None or event_place(asked.by) is None:
         why = "say in `by` which event kept it, by its id as the history shows it: g1/intake/3/1024"
         return Refusal(Rule.KEEPING_NEEDS_ITS_EVENT, why)
     return asked.by
