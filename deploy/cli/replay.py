@@ -52,13 +52,13 @@ def replay(
 
     async def again() -> Found[Replayed]:
         async with connected(stack.owner_dsn) as connection:
-            shards = (await installation(connection)).shards
-        readers = {mind.service: Reader(mind, shards, submissions) for mind in minds}
+            there = await installation(connection)
+        readers = {mind.service: Reader(mind, there.shards, submissions, there.generation) for mind in minds}
 
         async def one(connection: asyncpg.Connection, mind: Mind, number: int) -> Replayed:
             return await check_shard(connection, mind, readers[mind.service], number)
 
-        return await side_by_side(stack.owner_dsn, minds, in_range(shard, shards), one, "replaying")
+        return await side_by_side(stack.owner_dsn, minds, in_range(shard, there.shards), one, "replaying")
 
     found = run(again())
     if as_json:

@@ -18,10 +18,10 @@ def in_words(error: ValidationError, columns: Mapping[str, str] = {}) -> str:
     return "; ".join(faults[:FAULTS_MAX] + more)
 
 
-def named(name: str) -> str:
-    """A name that somebody else wrote (an unknown field's, for one), fit to be said: of one line, and short."""
-    said = "".join(letter if letter.isprintable() else "\N{REPLACEMENT CHARACTER}" for letter in name[:NAME_MAX])
-    return said if len(name) <= NAME_MAX else f"{said}…"
+def named(name: str, longest: int = NAME_MAX) -> str:
+    """A name that somebody else wrote (an unknown field's, for one), or what holds one, fit to be said: of one line, and short."""
+    said = "".join(letter if letter.isprintable() else "\N{REPLACEMENT CHARACTER}" for letter in name[:longest])
+    return said if len(name) <= longest else f"{said}…"
 
 
 def _one(found: ErrorDetails, columns: Mapping[str, str]) -> str:

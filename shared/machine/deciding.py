@@ -41,6 +41,8 @@ from shared.policy.model import Policy
 
 WAITING_MAX = 1_000
 """Most inputs that wait behind a parked one."""
+EVENT_BYTES_MAX = 2 * 1024 * 1024 - 64 * 1024
+"""Of an event's body: what topics take, less room for its headers. What would be larger is our bug, and parks the input."""
 SEAL = "machine.SealJournal.v1"
 """The type of the entry that writes the journal's hash into the ledger."""
 SEAL_EVERY = timedelta(hours=1)
@@ -120,25 +122,27 @@ class Batch:
                 self.rows.ignore(told)
                 return
             self.saw(told)
-        if told.fault:
-            self.park(told, "undecodable", told.fault)
-        elif fatal:
+        if fatal:
             self.park(told, "process_died", FATAL)
+        elif told.fault:
+            self.park(told, "undecodable", told.fault)
+        elif told.command is not None and told.command.internal and told.outside:
+            self._keep_out(told)
         elif self._is_elsewhere(told):
             self._pass_on(told)
         elif told.type == PublishPolicy.type:
             self._adopt(told)
         elif told.type == SEAL:
             self._seal(told)
-        elif not told.once or not self._answered(told):
+        elif not self._answered(told, self._of(told)):
             self._decide(told)
 
     def saw(self, told: Told) -> None:
         """A ledger row of another shard or service was taken in: up to here they are known."""
         if told.source is not None:
-            self.head.seen[_source(told)] = Seen(told.source.position, told.source.hash)
+            self.head.seen[self._source(told)] = Seen(told.source.position, told.source.hash)
         elif told.hop is not None:
-            self.head.seen[_source(told)] = Seen(told.hop.position, b"")
+            self.head.seen[self._source(told)] = Seen(told.hop.position, b"")
 
     def wants(self, due: TimerDue, key: Key) -> bool:
         """Whether a stream still wants this timer."""
@@ -184,14 +188,18 @@ class Batch:
         asked = Said(self._own(), requested(told.type), told.body, told.stream, told.once)
         self.rows.write(told, Outcome.PASSED_ON, [asked])
 
-    def _answered(self, told: Told) -> bool:
-        """Whether the message was answered before; if so, it is answered again."""
-        before = self.met.get(told.once) or self.known.messages.get(told.once)
+    def _keep_out(self, told: Told) -> None:
+        """What only our own services say is refused where it comes in: passed on, it would look like ours."""
+        live = self._own() if self._is_elsewhere(told) else self._of(told)
+        if not self._answered(told, live):
+            self._refuse(told, live, Refusal(Rule.NOT_FOR_YOU))
+
+    def _answered(self, told: Told, live: Live) -> bool:
+        """Whether the message was answered before; if so, it is answered again, on this stream."""
+        before = (self.met.get(told.once) or self.known.messages.get(told.once)) if told.once else None
         if before is None:
             return False
         assert told.body is not None, "what could be read has a body"
-        assert told.stream is not None, "what could be read names its stream"
-        live = self._live((told.kind, told.stream))
         if before.body == digest_of(told.body):
             again = MessageRepeated(command=told.type, entry=before.entry, first_position=before.first_position, events=before.events)
             self.rows.write(told, Outcome.REPEATED, [said(live, again)], refers=before.entry)
@@ -203,13 +211,9 @@ class Batch:
 
     def _decide(self, told: Told) -> None:
         assert told.command is not None, "what could be read has a command"
-        assert told.stream is not None, "what could be read names its stream"
-        live = self._live((told.kind, told.stream))
+        live = self._of(told)
         if live.parked:
             self.wait(told, live)
-            return
-        if told.command.internal and told.source is None and told.hop is None and not told.own:
-            self._refuse(told, live, Refusal(Rule.NOT_FOR_YOU))
             return
         try:
             state, facts, refusal = self._asked(told, live, told.command)
@@ -244,6 +248,8 @@ class Batch:
             assert still != Timer(command.due_at, command.generation), f"{live.kind} still wants the timer {command.timer}, which has fired"
         elif not facts and told.source is None and told.hop is None:
             facts.append(said(live, NothingChanged(command=command.type)))
+        if too_large := [fact.type for fact in facts if len(fact.body) > EVENT_BYTES_MAX]:
+            raise ValueError(f"{too_large[0]} has more than {EVENT_BYTES_MAX} bytes: Kafka would not take it")
         return state, facts, None
 
     def _refuse(self, told: Told, live: Live, refusal: Refusal, *, refers: int = 0) -> None:
@@ -321,16 +327,19 @@ class Batch:
             self.touched[key] = found
         return found
 
+    def _of(self, told: Told) -> Live:
+        assert told.stream is not None, "what could be read names its stream"
+        return self._live((told.kind, told.stream))
+
     def _own(self) -> Live:
         return self._live((SHARD, self.reader.shard_stream(self.head.shard)))
 
     def _seen(self, told: Told) -> Seen:
-        return self.head.seen.get(_source(told), Seen())
+        return self.head.seen.get(self._source(told), Seen())
 
-
-def _source(told: Told) -> str:
-    """Under which name the head remembers how far it has seen."""
-    return f"{told.hop.service}.commands/{told.hop.shard}" if told.hop else f"{told.service}/{told.partition}"
+    def _source(self, told: Told) -> str:
+        """Under which name the head remembers how far it has seen."""
+        return f"{self.mind.service}.commands/{told.hop.shard}" if told.hop else f"{told.service}/{told.partition}"
 
 
 def _place_of(error: BaseException) -> str:

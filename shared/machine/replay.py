@@ -15,7 +15,7 @@ from shared.machine.deciding import Batch, Known
 from shared.machine.fault import Fault, ProofFailed
 from shared.machine.head import LONG_AGO, Head, Outcome, Seen
 from shared.machine.mind import Mind
-from shared.machine.told import Reader
+from shared.machine.told import NO_ROW_OF_OURS, Reader
 
 
 @dataclass(slots=True)
@@ -86,6 +86,8 @@ class Replay:
             told = self._reader.journalled(row)
             if row.outcome == Outcome.PARKED:
                 cause, _, reason = row.reason.partition(": ")
+                if reason == NO_ROW_OF_OURS:
+                    told.disown()
                 batch.saw(told)
                 batch.park(told, cause, reason)
             else:

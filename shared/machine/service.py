@@ -27,7 +27,7 @@ async def work(mind: Mind, settings: Settings, figures: Figures) -> None:
     outlet = Outlet(settings.kafka)
     try:
         generation, _, shards = await store.installation(pool)
-        reader = Reader(mind, shards, settings.submission_topics)
+        reader = Reader(mind, shards, settings.submission_topics, generation)
 
         def relay(shard: int, epoch: int) -> Relay:
             return Relay(shard, epoch, mind.service, generation, reader=reader, pool=pool, outlet=outlet)

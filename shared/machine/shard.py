@@ -170,6 +170,12 @@ class Shard(Worker):
         self, connection: store.Connection, head: Head, told: Iterable[Told], due: Iterable[store.Due]
     ) -> tuple[dict[Key, Live], Known]:
         """Reads what the batch needs and is not remembered: streams, messages, policies."""
+        told, passed_on = list(told), [one for one in told if one.hop is not None]
+        if passed_on:
+            rows = await store.read_rows(connection, [(hop.shard, hop.position) for one in passed_on if (hop := one.hop)])
+            for one in passed_on:
+                if one.hop is not None and not self.reader.is_row(one, rows.get((one.hop.shard, one.hop.position))):
+                    one.disown()
         keys: list[Key] = [(SHARD, self.reader.shard_stream(self.shard)), *(one.key for one in due)]
         ids: set[str] = set()
         for one in told:

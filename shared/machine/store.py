@@ -288,6 +288,16 @@ async def read_ledger(connection: Connection, shard: int, after: int, limit: int
     return found[:limit]
 
 
+async def read_rows(connection: Connection, places: Sequence[tuple[int, int]]) -> dict[tuple[int, int], LedgerRow]:
+    """These ledger rows, of any shards, by shard and position."""
+    rows = await connection.fetch(
+        f"SELECT found.* FROM unnest($1::int[], $2::bigint[]) AS place(shard, position),"
+        f" LATERAL (SELECT {_LEDGER} FROM ledger WHERE shard = place.shard AND position = place.position OFFSET 0) AS found",
+        [shard for shard, _ in places], [position for _, position in places],
+    )  # fmt: skip
+    return {(row["shard"], row["position"]): ledger_row(row) for row in rows}
+
+
 async def stream_ledger(connection: Connection, shard: int) -> AsyncIterator[LedgerRow]:
     """The whole ledger of a shard, in order, a few rows at a time. In a transaction."""
     query = f"SELECT {_LEDGER} FROM ledger WHERE shard = $1 ORDER BY position"

@@ -13,18 +13,23 @@ from uuid import UUID
 from pydantic import ValidationError
 
 from shared.contract.envelope import POLICIES, commands_topic, event_place, events_topic, shard_of, stream_id, text_headers
-from shared.contract.in_words import in_words
+from shared.contract.in_words import in_words, named
 from shared.contract.machine import PublishPolicy, TimerDue
 from shared.contract.said import Command, decode
 from shared.machine.bytes import HEADER_BYTES_MAX, HEADERS_MAX, JournalRow, LedgerRow, pack_headers, unpack_headers
 from shared.machine.mind import Mind
-from shared.machine.records import NotAnEvent, read_event
+from shared.machine.records import NotAnEvent, read_event, request_headers
 from shared.policy.model import Policy
 
 IDENTIFIER = re.compile(r"[^\x00-\x1f\x7f]{1,500}")
 """What a header may hold that becomes a column: printable, of a bounded length."""
 REASON_MAX = 1000
 """Of a fault, in characters."""
+BODY_BYTES_MAX = 1024 * 1024
+"""Kafka bounds what is sent, compressed; this bounds what it holds."""
+ASKED = ("ce_type", "ce_subject", "ce_actor", "ce_correlationid", "origin-id")
+"""The headers of a request that say what is asked, by whom and of whom."""
+NO_ROW_OF_OURS = "its headers name a ledger row of ours, which says something else"
 SHARD = "shard"
 """The kind of a shard's own stream: what concerns no other stream stands there."""
 MACHINE = "machine"
@@ -45,9 +50,8 @@ class Record(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Hop:
-    """Whose ledger row a record is: one service's, passed on to a stream of another shard."""
+    """Which ledger row of this service a record is: a request to a stream of another shard."""
 
-    service: str
     shard: int
     position: int
 
@@ -86,6 +90,15 @@ class Told:
         """Whether the machine told itself."""
         return not self.topic
 
+    @property
+    def outside(self) -> bool:
+        """Whether neither the machine nor a ledger row of ours or of another service tells it."""
+        return self.source is None and self.hop is None and not self.own
+
+    def disown(self) -> None:
+        """It said that it is a row of ours, and is not."""
+        self.hop, self.fault = None, NO_ROW_OF_OURS
+
 
 class Unreadable(ValueError):
     """Why a record can't be read, in words."""
@@ -94,10 +107,18 @@ class Unreadable(ValueError):
 class Reader:
     """Reads the records of one service's topics."""
 
-    def __init__(self, mind: Mind, shards: int, submissions: Sequence[str]) -> None:
-        """`submissions`: the topics that upstreams write to, where this mind reads them."""
+    def __init__(self, mind: Mind, shards: int, submissions: Sequence[str], generation: str) -> None:
+        """Reads for an installation.
+
+        Args:
+            mind: Whose topics.
+            shards: How many shards there are.
+            submissions: The topics that upstreams write to, where this mind reads them.
+            generation: The installation's.
+        """
         self._mind = mind
         self._shards = shards
+        self._generation = generation
         self._submissions = frozenset(submissions) if mind.submission else frozenset()
         self._commands = commands_topic(mind.service)
         self._events = {events_topic(service): service for service in mind.hears_from}
@@ -139,9 +160,9 @@ class Reader:
             _limited(told.headers, len(headers))
             self._read(told, text_headers(headers))
         except Unreadable as why:
-            told.fault = str(why)
+            told.fault = named(str(why), REASON_MAX)
         except ValidationError as error:
-            told.fault = in_words(error)[:REASON_MAX]
+            told.fault = named(in_words(error), REASON_MAX)
         except Exception as error:  # noqa: BLE001 - whatever it is, the record is kept and its neighbours go on
             told.fault = f"it can't be read ({type(error).__name__})"
         return told
@@ -220,10 +241,19 @@ class Reader:
         position = headers.get("ledger-position", "")
         if placed is None or f"{placed.position}" != position or f"{placed.shard}" != headers["ledger-shard"]:
             raise Unreadable("the headers of a row that was passed on contradict each other")
-        told.hop = Hop(placed.service, placed.shard, placed.position)
+        if placed.generation != self._generation or placed.service != self._mind.service or placed.shard >= self._shards:
+            raise Unreadable(f"it was passed on by {placed.service} in {placed.generation}: {self._mind.service} has no such row here")
+        told.hop = Hop(placed.shard, placed.position)
         told.once = _identifier("origin-id", headers["origin-id"]) if "origin-id" in headers else ""
         if told.once:
             told.message_id = told.once.partition(" ")[2]
+
+    def is_row(self, told: Told, row: LedgerRow | None) -> bool:
+        """Whether a record that says that it is this row of ours is what its relay makes of it."""
+        if row is None or row.target is None or told.body != row.body:
+            return False
+        said, made = text_headers(unpack_headers(told.headers)), text_headers(request_headers(row, self._generation, self._mind.service))
+        return all(said.get(name) == made.get(name) for name in ASKED)
 
     def timer(self, due: TimerDue, kind: str, stream: UUID) -> Told:
         """A due timer, as an input."""
@@ -269,4 +299,6 @@ def _uuid(name: str, value: str) -> UUID:
 def _body(told: Told) -> bytes:
     if not told.body:
         raise Unreadable("it has no body")
+    if len(told.body) > BODY_BYTES_MAX:
+        raise Unreadable(f"its body has {len(told.body)} bytes; at most {BODY_BYTES_MAX} are read")
     return told.body

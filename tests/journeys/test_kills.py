@@ -95,7 +95,7 @@ async def proven(own):
         connection = await asyncpg.connect(own.stack.owner_dsn, server_settings={"search_path": service})
         for shard in range(SHARDS):
             whole = await verify_shard(connection, mind, shard)
-            await check_shard(connection, mind, Reader(mind, SHARDS, ("complaints.submissions",)), shard)
+            await check_shard(connection, mind, Reader(mind, SHARDS, ("complaints.submissions",), "g1"), shard)
             seen = await connection.fetchrow(
                 "SELECT position, hash FROM console.places WHERE service = $1 AND shard = $2", service, shard
             )  # fmt: skip

@@ -40,7 +40,7 @@ class Bench:
 
     def __init__(self, shard: int = 0, mind=MIND) -> None:
         self.mind, self.shard = mind, shard
-        self.reader = Reader(mind, SHARDS, SUBMISSIONS)
+        self.reader = Reader(mind, SHARDS, SUBMISSIONS, "g1")
         self.head = Head(shard)
         self.known = Known({}, {}, {})
         self.journal, self.ledger = [], []

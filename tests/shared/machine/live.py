@@ -120,7 +120,7 @@ class Live:
         connection = await self.owner()
         try:
             proven = [await verify_shard(connection, self.mind, shard) for shard in range(self.shards)]
-            reader = Reader(self.mind, self.shards, ("complaints.submissions",))
+            reader = Reader(self.mind, self.shards, ("complaints.submissions",), self.installation.installed.generation)
             for shard in range(self.shards):
                 await check_shard(connection, self.mind, reader, shard)
             return proven

@@ -8,8 +8,9 @@ from pydantic_core import from_json
 
 from shared.contract.machine import PublishPolicy, TimerDue
 from shared.contract.said import decode
+from shared.machine import deciding
 from shared.machine.bytes import GENESIS
-from shared.machine.deciding import WAITING_MAX
+from shared.machine.deciding import FATAL, WAITING_MAX
 from shared.machine.head import Outcome, Stopped
 from shared.policy.loader import shipped
 from tests.shared.machine.bench import Bench, stream_in
@@ -169,6 +170,14 @@ def test_only_our_own_services_say_what_is_internal(bench):
     assert (row.outcome, body(event)["rule"]) == (Outcome.REFUSED, "not_for_you")
 
 
+@pytest.mark.parametrize("stream", [HERE, ELSEWHERE])
+def test_what_is_internal_is_refused_where_it_comes_in_never_passed_on(bench, stream):
+    (row,), (event,) = bench.batch(bench.ask(Note(number=2), stream))
+    assert (row.outcome, event.target, body(event)["rule"]) == (Outcome.REFUSED, None, "not_for_you")
+    (again,), (repeated,) = bench.batch(bench.ask(Note(number=2), stream))
+    assert (again.outcome, body(repeated)["first_position"]) == (Outcome.REPEATED, event.position)
+
+
 # ---- submissions -----------------------------------------------------------------------------------------------------------
 
 
@@ -286,6 +295,18 @@ def test_what_the_process_dies_of_is_parked_unasked_and_its_stream_waits(bench):
     (row,), (event,) = bench.batch(bench.ask(Add(number=1), HERE), fatal=True)
     assert (row.outcome, body(event)["cause"], event.stream) == (Outcome.PARKED, "process_died", HERE)
     assert bench.batch(bench.ask(Add(number=1), HERE, "m2"))[0][0].outcome == Outcome.WAITING
+
+
+def test_what_cant_be_read_and_the_process_dies_of_is_parked_as_what_it_dies_of(bench):
+    (row,), _ = bench.batch(bench.record(b"{", headers=bench.ask(Add(number=1), HERE).headers), fatal=True)
+    assert row.reason == f"process_died: {FATAL}"
+
+
+def test_an_event_that_kafka_would_not_take_parks_its_input(monkeypatch):
+    monkeypatch.setattr(deciding, "EVENT_BYTES_MAX", 10)
+    bench = Bench().began()
+    (row,), (event,) = bench.batch(bench.ask(Add(number=1_000_000), HERE))
+    assert (row.outcome, body(event)["cause"], bench.total(HERE)) == (Outcome.PARKED, "mind_failed", 0)
 
 
 def test_a_fact_that_the_process_dies_of_is_parked_and_the_next_one_is_still_the_next(bench):

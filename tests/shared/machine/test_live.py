@@ -12,14 +12,14 @@ from aiokafka.admin import AIOKafkaAdminClient, NewTopic, RecordsToDelete
 from aiokafka.record.util import calc_crc32c
 from aiokafka.structs import TopicPartition
 
-from shared.contract.envelope import commands_topic, events_topic, shard_of
+from shared.contract.envelope import commands_topic, events_topic, shard_of, text_headers
 from shared.machine import store
 from shared.machine.bytes import unpack_headers
 from shared.machine.deciding import FATAL
 from shared.machine.fault import ProofFailed
 from shared.machine.mind import Timer
 from tests.shared.machine.bench import Bench
-from tests.shared.machine.live import Live, producing, streams, until
+from tests.shared.machine.live import Live, everything, producing, streams, until
 from tests.shared.machine.tally import MIND, TALLY, Add, Unheard, headers, key
 
 STREAMS = streams(40)
@@ -34,6 +34,12 @@ async def live(servers):
 
 def adds(count, number=1, of=STREAMS):
     return [(Add(number=number), of[n % len(of)]) for n in range(count)]
+
+
+async def requests(live):
+    """What streams have told each other, as it lies on Kafka."""
+    records = await everything(live.installation.kafka, commands_topic("intake"), live.shards)
+    return [record for record in records if "ledger-position" in text_headers(record.headers)]
 
 
 # ---- the ordinary way ------------------------------------------------------------------------------------------------------
@@ -225,6 +231,34 @@ async def test_a_producer_that_breaks_is_replaced_and_nothing_is_missing(live):
     on_kafka = await live.on_kafka()
     for one in await live.prove():
         assert list(dict.fromkeys(on_kafka[one.shard])) == list(range(1, one.events + 1))
+
+
+async def test_who_forges_a_row_of_ours_is_found_out_and_no_row_of_ours_is_lost(live):
+    """Whoever may write to the command topic could say that it is a row that was passed on, and name a position that is yet to come."""
+    await live.start()
+    await live.ready()
+    await live.send((Add(number=1, then_tell=STREAMS[1]), STREAMS[0]))
+    await until(lambda: _is(live.events("intake.Added.v1"), 2))
+    (real,) = await requests(live)
+    said = dict(real.headers)
+    _, _, shard, position = said["ce_id"].decode().split("/")
+    ahead = {"ce_id": f"g1/intake/{shard}/1000".encode(), "ledger-position": b"1000"}
+    forged = [
+        (real.value, said | ahead), (b'{"number":1000000}', said), (real.value, said | {"ce_actor": b"person:the.boss"}),
+        (real.value, said | {"ce_id": f"g1/resolution/{shard}/{position}".encode()}), (real.value, said | {"ce_subject": key(STREAMS[2])}),
+        (real.value, said | {"ce_id": f"g1/intake/999/{position}".encode(), "ledger-shard": b"999"}),
+    ]  # fmt: skip
+    async with producing(live.installation.kafka) as producer:
+        for value, found in forged:
+            place = {"key": key(STREAMS[1]), "partition": real.partition}
+            await producer.send_and_wait(commands_topic("intake"), value, **place, headers=list(found.items()))
+        place = {"key": real.key, "partition": real.partition}
+        await producer.send_and_wait(commands_topic("intake"), real.value, **place, headers=list(real.headers))
+    await live.send(*[(Add(number=1, then_tell=STREAMS[1]), STREAMS[0])] * 5)
+    await until(lambda: _is(live.events("intake.Added.v1"), 12))
+    assert await live.total() == 12
+    assert await live.fetchval("SELECT count(*) FROM journal WHERE outcome = 'parked'") == len(forged)
+    await live.prove()
 
 
 async def test_our_own_bug_parks_its_stream_and_the_others_flow(live):

@@ -10,11 +10,11 @@ from hypothesis import strategies as st
 from services.intake.mind import MIND as INTAKE
 from shared.contract.envelope import complaint_id
 from shared.machine.bytes import HEADER_BYTES_MAX, HEADERS_MAX, JournalRow, pack_headers, unpack_headers
-from shared.machine.told import Reader
+from shared.machine.told import BODY_BYTES_MAX, REASON_MAX, Reader
 from tests.shared.machine.bench import SHARDS, SUBMISSIONS, Bench, Record, stream_in
 from tests.shared.machine.tally import NOW, Add, Heard, headers
 
-READER = Reader(INTAKE, SHARDS, SUBMISSIONS)
+READER = Reader(INTAKE, SHARDS, SUBMISSIONS, "g1")
 GOOD = b'{"source":"shop","ref":"17","narrative":"The bread was wet."}'
 NAMES = st.sampled_from(
     ["ce_type", "ce_id", "ce_source", "ce_subject", "ce_actor", "ledger-shard", "ledger-position", "origin-id", "traceparent", ""]
@@ -57,6 +57,18 @@ def test_what_cant_be_read_says_why_and_keeps_its_bytes(value, why):
     told = submission(value)
     assert why in told.fault, told.fault
     assert told.body == value
+
+
+def test_what_holds_more_than_is_read_is_kept_and_says_so():
+    told = submission(b'{"source":"shop","ref":"1","summary":"' + b"x" * BODY_BYTES_MAX + b'"}')
+    assert f"at most {BODY_BYTES_MAX} are read" in told.fault
+
+
+@pytest.mark.parametrize("value", [rb'{"a\u0000b":1}', rb'{"\u202eb":1}', b'{"' + b"x" * 100_000 + b'":1}', rb'{"a\nb":1}'])
+def test_a_fault_is_a_line_that_postgresql_and_people_can_take(value):
+    told = submission(value)
+    assert told.fault.isprintable()
+    assert len(told.fault) <= REASON_MAX + 1
 
 
 def test_a_fault_never_quotes_what_somebody_wrote():
