@@ -13,14 +13,16 @@ from shared.contract.envelope import POLICIES, SUBMISSIONS, commands_topic, even
 
 DAYS = 24 * 60 * 60 * 1000
 """Milliseconds."""
-LARGEST: Mapping[str, str] = {"max.message.bytes": str(2 * 1024 * 1024)}
+OUR_TIME: Mapping[str, str] = {"message.timestamp.type": "LogAppendTime"}
+"""A record's time is Kafka's, not its sender's: it is what a service's own clock is held against."""
+LARGEST: Mapping[str, str] = {"max.message.bytes": str(2 * 1024 * 1024), **OUR_TIME}
 """Twice what Kafka takes by default: what came in at the default's limit must go out again, with all that was decided about it."""
 THIRTY_DAYS: Mapping[str, str] = {"cleanup.policy": "delete", "retention.ms": str(30 * DAYS), **LARGEST}
 FOR_EVER: Mapping[str, str] = {"cleanup.policy": "delete", "retention.ms": "-1", "retention.bytes": "-1", **LARGEST}
 NEWEST_OF_EACH_KEY: Mapping[str, str] = {"cleanup.policy": "compact", **LARGEST}
 
 TOPICS: Mapping[str, Mapping[str, str]] = {
-    SUBMISSIONS: {"cleanup.policy": "delete", "retention.ms": str(30 * DAYS)},
+    SUBMISSIONS: {"cleanup.policy": "delete", "retention.ms": str(30 * DAYS), **OUR_TIME},
     **{commands_topic(service): THIRTY_DAYS for service in STAGES},
     **{events_topic(service): FOR_EVER for service in STAGES},
     POLICIES: NEWEST_OF_EACH_KEY,

@@ -1,9 +1,12 @@
-"""What of Kafka all services share: who gets which partition, and by which id a topic is known."""
+"""What of Kafka all services share: who gets which partition, by which id a topic is known, how a producer ends."""
 
+import asyncio
 from collections import defaultdict
 from collections.abc import Iterable, Mapping
+from contextlib import suppress
 from io import BytesIO
 
+from aiokafka import AIOKafkaProducer
 from aiokafka.client import AIOKafkaClient
 from aiokafka.cluster import ClusterMetadata
 from aiokafka.coordinator.assignors.abstract import AbstractPartitionAssignor
@@ -47,6 +50,18 @@ class ByShard(AbstractPartitionAssignor):  # type: ignore[misc]  # the library h
     @classmethod
     def on_assignment(cls, assignment: ConsumerProtocolMemberAssignment) -> None:
         """Nothing to keep: the assignment follows from the members alone."""
+
+
+async def stop_producer(producer: AIOKafkaProducer, patience_seconds: float) -> None:
+    """Ends a producer for good. What it could not send in time is not sent: by itself it would go on trying in the background."""
+    with suppress(TimeoutError, KafkaError, OSError):
+        await asyncio.wait_for(producer.stop(), patience_seconds)
+        return
+    sender = producer._sender  # noqa: SLF001 - the library has no other way
+    if sender is not None and sender.sender_task is not None:
+        sender.sender_task.cancel()
+        await asyncio.wait([sender.sender_task])
+    await producer.client.close()
 
 
 class _Uuid(AbstractType[bytes]):  # type: ignore[misc]  # the library has no types

@@ -22,7 +22,7 @@ GAUGES: Rows = (
     ("makegood_ledger_position", "Last position of the shard's ledger.", lambda shard: shard.watch.position),
     ("makegood_relayed_position", "Last position that Kafka acknowledged.", lambda shard: shard.relayed),
     ("makegood_shard_owned", "1 where this process decides for the shard.", lambda shard: int(shard.watch.owned)),
-    ("makegood_shard_troubled", "1 where the shard can't go on: /readyz says why.", lambda shard: int(shard.watch.trouble is not None)),
+    ("makegood_shard_troubled", "1 where the shard can't go on: /readyz says why.", lambda shard: int(shard.trouble is not None)),
 )
 
 
@@ -54,10 +54,6 @@ class Figures(Collector):
         if self.group is None or not self.group.joined:
             return False, {"service": self.service, "waits": "for PostgreSQL, Kafka or its share of the shards"}
         workers = sorted(self.group.workers.items())
-        troubles = {
-            str(shard): {"cause": worker.watch.trouble[0], "what": worker.watch.trouble[1]}
-            for shard, worker in workers
-            if worker.watch.trouble
-        }
+        troubles = {str(shard): {"cause": trouble[0], "what": trouble[1]} for shard, worker in workers if (trouble := worker.trouble)}
         fine = not troubles and all(worker.watch.owned for _, worker in workers)
         return fine, {"service": self.service, "shards": [shard for shard, _ in workers], "troubles": troubles}

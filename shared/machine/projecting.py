@@ -61,7 +61,6 @@ class Projector(Worker):
         offsets = {topic: row["next_offset"] for topic, row in known.items()}
         incarnations = {topic: row["incarnation"] for topic, row in known.items()}
         self._begin(await self.feed.ranges(self.shard), offsets, incarnations, TOPICS)
-        self._well()
         while not self.stopping:
             records = await self._records()
             if records:

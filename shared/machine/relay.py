@@ -6,6 +6,7 @@ One batch a partition is under way, so a later row can't arrive where an earlier
 """
 
 import asyncio
+import time
 from collections import deque
 from collections.abc import Callable, Sequence
 from contextlib import suppress
@@ -18,6 +19,7 @@ from aiokafka.errors import KafkaError
 from aiokafka.producer.message_accumulator import BatchBuilder
 
 from shared.contract.envelope import commands_topic, events_topic, key_of
+from shared.kafka import stop_producer
 from shared.machine import store
 from shared.machine.bytes import LedgerRow
 from shared.machine.patience import PASSING, patiently
@@ -34,6 +36,8 @@ HELD_ROWS = 4 * BATCH_ROWS
 NOTED_EVERY_SECONDS = 0.25
 ACKNOWLEDGED_SECONDS = 30.0
 RETRY_SECONDS = 0.5
+STUCK_SECONDS = 10.0
+"""After so long without acknowledgement /readyz says so."""
 CLOSE_SECONDS = 5.0
 
 Outgoing = tuple[bytes, bytes, int, Headers]
@@ -78,8 +82,7 @@ class Outlet:
     async def _close(self) -> None:
         producer, self._producer = self._producer, None
         if producer is not None:
-            with suppress(TimeoutError, KafkaError, OSError):
-                await asyncio.wait_for(producer.stop(), CLOSE_SECONDS)
+            await stop_producer(producer, CLOSE_SECONDS)
 
 
 class Relay:
@@ -96,6 +99,8 @@ class Relay:
         """Up to here every row was acknowledged."""
         self.end = 0
         """Up to here the ledger is known to go."""
+        self.trouble: tuple[str, str] | None = None
+        """Why nothing has been acknowledged for a while, as a worker's trouble is told; None while all is well."""
         self._held: deque[LedgerRow] = deque()
         self._more = asyncio.Event()
         self._unnoted: list[tuple[int, datetime]] = []
@@ -138,16 +143,18 @@ class Relay:
 
     async def _send(self, rows: Sequence[LedgerRow]) -> None:
         """Sends rows until every one of them is acknowledged, by as many producers as it takes."""
-        producer = await self._outlet.producer()
+        producer, began = await self._outlet.producer(), time.monotonic()
         while True:
             try:
                 await self._send_by(producer, rows)
                 break
             except (KafkaError, OSError, TimeoutError) as error:
                 log.warning("sending_again", shard=self.shard, after=self.place, error=repr(error))
+                if time.monotonic() - began > STUCK_SECONDS:
+                    self.trouble = "relay", f"Kafka does not take what follows position {self.place}, which is sent again: {error!r}"
                 await asyncio.sleep(RETRY_SECONDS)
                 producer = await self._outlet.producer(broken=producer)
-        self.place = rows[-1].position
+        self.place, self.trouble = rows[-1].position, None
         self._unnoted.append((self.place, datetime.now(UTC)))
         self._sent(len(rows))
 

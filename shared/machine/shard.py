@@ -7,31 +7,35 @@ whatever fails, the same records are simply decided again.
 import asyncio
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from uuid import uuid4
 
 import asyncpg
+import structlog
 
 from shared.contract.upcasts import newest
 from shared.machine import store
 from shared.machine.cache import Cache
+from shared.machine.clock import Clock
 from shared.machine.deciding import Batch, Key, Known
-from shared.machine.head import Head, Stopped
+from shared.machine.head import Head
 from shared.machine.mind import Mind, Timer
 from shared.machine.relay import Relay
 from shared.machine.rows import Live
-from shared.machine.told import SHARD, Reader, Record, Told
-from shared.machine.worker import Feed, Worker
+from shared.machine.told import APPENDED, SHARD, Reader, Record, Told
+from shared.machine.worker import Feed, Worker, passes
 from shared.policy.model import Policy
 
-CLOCKS_DIFFER_MAX = timedelta(minutes=5)
-"""So far may the database's clock and the process's be apart."""
-JUMP_MAX = timedelta(hours=1)
-"""So far may the database's clock jump beyond the time that has passed."""
 DEATHS = 3
-"""After so many attempts without a committed batch records are tried one by one; after so many of one record alone, it is given up."""
+"""After so many attempts without a committed batch inputs are tried one by one; after so many of one input alone, it is given up."""
 ROOM_ROWS = 100_000
 """So many rows are written at most before room is made again; a piece is made a million rows ahead."""
+ROOM_PAUSE_SECONDS = 10.0
+"""Before room is made again where somebody was in the way."""
+
+
+log = structlog.get_logger()
 
 
 @dataclass(slots=True)
@@ -59,57 +63,86 @@ class Shard(Worker):
         super().__init__(shard, feed, batch_records)
         self.mind, self.reader, self.pool, self._terms = terms.mind, terms.reader, terms.pool, terms
         self._cache = Cache()
-        self._head = self._taken_over = self._room = Head(shard)
+        self._name, self._had = uuid4().hex, False
+        self._head = self._taken_over = Head(shard)
+        self._clock = Clock()
+        self._stands: tuple[int, str] = (0, "")
+        self._unsettled: tuple[int, str] | None = None
+        """The head's attempts and what is being tried, and as they were before the attempt that is under way."""
+        self._room, self._room_at = Head(shard), 0.0
         self._relay: Relay | None = None
-        self._last: tuple[datetime, float] | None = None
 
     async def _own(self) -> None:
         self._cache.forget()
-        self._head = self._taken_over = self._room = await store.take_over(self.pool, self._terms.spare, self.shard)
+        taking = store.Taking(self.shard, self._name, self._had, self._unsettled)
+        self._head = self._taken_over = await store.take_over(self.pool, self._terms.spare, taking)
+        self._had, self._unsettled, self._stands = True, None, (self._head.attempts, self._head.trying)
+        await self._make_room(self._head)
         ranges = await self.feed.ranges(self.shard)
         self._begin(ranges, self._head.offsets, self._head.incarnations, self.reader.events_of)
         self._relay = self._terms.relay(self.shard, self._head.epoch)
         relaying = asyncio.create_task(self._relay.run(self._head.position))
         try:
             await self._decide_all(relaying)
+        except Exception as error:
+            if not passes(error):
+                self._unsettled = None  # it counts as a death: what was being tried may be what is the matter
+            raise
         finally:
             relaying.cancel()
             await asyncio.gather(relaying, return_exceptions=True)
 
     async def _decide_all(self, relaying: asyncio.Task[None]) -> None:
-        alone = self.batch_records if self._taken_over.attempts >= DEATHS else 0
-        await self._decide([])  # the first policy, and what came due meanwhile
-        self._well()
+        alone = self.batch_records + store.DUE_MAX if self._taken_over.attempts >= DEATHS else 0
         attempted = False
-        while not self.stopping:
+        records: Sequence[Record] = []  # first of all the first policy, and what came due meanwhile
+        while True:
+            if alone or not attempted:
+                attempted = await self._mark_attempt(records, alone=alone > 0)
+            if await self._decide(records, due_max=1 if alone else store.DUE_MAX) and records:
+                self._taken(len(records))
+            alone = max(0, alone - 1)
             records = await self._records(self._cache.next_due, [relaying], limit=1 if alone else 0)
             if self.stopping:
                 return
-            if records and (alone or not attempted):
-                attempted = True
-                await self._mark_attempt(records[0] if alone else None)
-            if await self._decide(records):
-                self._taken(len(records))
-                alone = max(0, alone - len(records))
 
-    async def _mark_attempt(self, record: Record | None) -> None:
-        """Counts an attempt before it is made, and says which record is tried, if alone: should the process die, the next one knows."""
-        trying = ""
-        if record is not None:
-            place, _, deaths = self._taken_over.trying.rpartition("#")
-            trying = f"{_place(record)}#{int(deaths) + 1 if place == _place(record) else 1}"
+    async def _mark_attempt(self, records: Sequence[Record], *, alone: bool) -> bool:
+        """Counts an attempt before it is made, and says which input is tried, if alone: should the process die, the next one knows.
+
+        Nothing is marked where there is nothing to try; whether something was.
+        """
         async with self.pool.acquire() as connection:
+            due = await store.read_due(connection, self.shard, datetime.now(UTC), 1)
+            if not due and not records:
+                return False
+            trying = ""
+            if alone:
+                trying = due[0].place if due else _place(records[0])
+                place, deaths = self._tried
+                trying = f"{trying}#{deaths + 1 if place == trying else 1}"
+            self._unsettled = self._stands
             await store.mark_attempt(connection, self.shard, self._head.epoch, trying)
+        self._stands = (self._stands[0] + 1, trying)
+        return True
 
-    def _is_fatal(self, told: Told) -> bool:
-        """Whether the process died of this one, tried alone, often enough."""
+    @property
+    def _tried(self) -> tuple[str, int]:
+        """What was tried alone when the shard was taken over, and how often."""
         place, _, deaths = self._taken_over.trying.rpartition("#")
-        return bool(place) and place == _place(told) and int(deaths) >= DEATHS
+        return place, int(deaths or 0)
+
+    def _is_fatal(self, place: str) -> bool:
+        """Whether the process died of this one, tried alone, often enough."""
+        return self._tried[0] == place and self._tried[1] >= DEATHS
 
     # ---- one batch ---------------------------------------------------------------------------------------------------------
 
-    async def _decide(self, records: Sequence[Record]) -> bool:
+    async def _decide(self, records: Sequence[Record], due_max: int) -> bool:
         """One batch. Whether the records were taken in: due timers go first and may fill it.
+
+        Args:
+            records: What was fetched.
+            due_max: Most timers of the batch.
 
         Raises:
             Fenced: another process has the shard.
@@ -122,41 +155,50 @@ class Shard(Worker):
             head, clock = await store.lock_head(connection, self.shard, self._head.epoch)
             if not self._cache.holds(head):
                 self._cache.next_due = await store.read_next_due(connection, self.shard)
-            now = self._now(head, clock)
+            now = self._clock.now(head.now, clock, _appended_at(records))
+            self._renew(head)
             fresh = [one for one in told if one.offset >= head.offsets.get(one.topic, 0)]
-            due = await self._due(connection, now)
+            due = await self._due(connection, now, due_max)
             if not fresh and not due and head.policy:
                 return True
             loaded, known = await self._known(connection, head, fresh, due)
             batch = Batch(self.mind, self.reader, head, now, known)
             batch.rows.received_at = received_at
-            cleared = self._fill(batch, due, fresh)
+            took_records = len(due) < due_max
+            cleared = self._fill(batch, due, fresh if took_records else [])
             changes = _timer_changes(batch, known, cleared)
             await store.write(connection, batch, changes)
             next_due = await self._next_due(connection, changes, fired=bool(due))
         self._cache.committed(batch, loaded, next_due)
         self._committed(batch, time.perf_counter() - began)
         await self._make_room(batch.head)
-        return len(due) < store.DUE_MAX
+        return took_records
+
+    def _renew(self, head: Head) -> None:
+        """The offsets of an events topic that was made anew begin anew, too; its positions tell what was seen."""
+        for topic, incarnation in self.watch.incarnations.items():
+            if head.incarnations.get(topic, incarnation) != incarnation:
+                head.offsets.pop(topic, None)
+            head.incarnations[topic] = incarnation
 
     def _fill(self, batch: Batch, due: Sequence[store.Due], fresh: Sequence[Told]) -> list[tuple[Key, str]]:
-        """Gives the batch its inputs: what came due, then, if there is room, the records. The timers that nobody wants any more."""
-        batch.head.incarnations.update(self.watch.incarnations)
+        """Gives the batch its inputs: what came due, then the records. The timers that nobody wants any more."""
         batch.begin(self._terms.default_policy)
         unwanted = []
         for one in due:
             if batch.wants(one.timer, one.key):
-                batch.take(self.reader.timer(one.timer, *one.key))
+                batch.take(self.reader.timer(one.timer, *one.key), fatal=self._is_fatal(one.place))
             else:
                 unwanted.append((one.key, one.timer.timer))
-        for told in fresh if len(due) < store.DUE_MAX else ():
-            batch.take(told, fatal=self._is_fatal(told))
+        for told in fresh:
+            batch.take(told, fatal=self._is_fatal(_place(told)))
         batch.rows.end()
         return unwanted
 
     def _committed(self, batch: Batch, seconds: float) -> None:
         self._head = batch.head
-        self._last = batch.head.now, time.monotonic()
+        self._clock.committed(batch.head.now)
+        self._stands, self._unsettled = (0, ""), None
         assert self._relay is not None, "who decides has a relay"
         self._relay.offer(batch.rows.ledger)
         watch = self.watch
@@ -194,10 +236,10 @@ class Shard(Worker):
 
     # ---- time --------------------------------------------------------------------------------------------------------------
 
-    async def _due(self, connection: store.Connection, now: datetime) -> list[store.Due]:
+    async def _due(self, connection: store.Connection, now: datetime, limit: int) -> list[store.Due]:
         if self._cache.next_due is None or self._cache.next_due > now:
             return []
-        due = await store.read_due(connection, self.shard, now)
+        due = await store.read_due(connection, self.shard, now, limit)
         if not due:  # what was due next is wanted no more
             self._cache.next_due = await store.read_next_due(connection, self.shard)
         return due
@@ -209,24 +251,26 @@ class Shard(Worker):
         set_now = [timer.due_at for timer in changes.set.values()]
         return min(filter(None, [self._cache.next_due, *set_now]), default=None)
 
-    def _now(self, head: Head, clock: datetime) -> datetime:
-        """The batch's time. One bad clock must not poison a shard for ever, so one that disagrees is not believed."""
-        if abs(clock - datetime.now(UTC)) > CLOCKS_DIFFER_MAX:
-            raise Stopped("clock", f"PostgreSQL's clock says {clock:%Y-%m-%d %H:%M:%S} UTC, this machine's is 5 minutes off: set both")
-        if self._last is not None:
-            now, monotonic = self._last
-            if clock - now > timedelta(seconds=time.monotonic() - monotonic) + JUMP_MAX:
-                raise Stopped("clock", f"PostgreSQL's clock jumped to {clock:%Y-%m-%d %H:%M:%S} UTC: set it right")
-        return max(head.now, clock)
-
     async def _make_room(self, head: Head) -> None:
-        """Well before a piece is full, or a month over, the next one is made."""
+        """Well before a piece is full, or a month over, the next one is made. Where somebody is in the way, a little later."""
         room = self._room
         if head.now.date() == room.now.date() and max(head.entry - room.entry, head.position - room.position) < ROOM_ROWS:
             return
-        async with self.pool.acquire() as connection:
-            await store.make_room(connection, head)
-        self._room = head
+        if time.monotonic() < self._room_at:
+            return
+        try:
+            async with self.pool.acquire() as connection:
+                await store.make_room(connection, head)
+        except asyncpg.LockNotAvailableError:
+            log.warning("no_room_made", shard=self.shard, again_in_seconds=ROOM_PAUSE_SECONDS)
+            self._room_at = time.monotonic() + ROOM_PAUSE_SECONDS
+        else:
+            self._room = replace(head)
+
+    @property
+    def trouble(self) -> tuple[str, str] | None:
+        """The shard's, or its relay's."""
+        return self.watch.trouble or (self._relay.trouble if self._relay else None)
 
     @property
     def relayed(self) -> int:
@@ -246,6 +290,12 @@ def _timer_changes(batch: Batch, known: Known, unwanted: list[tuple[Key, str]]) 
         changes.cleared.extend((key, name) for name in wanted.keys() - wants.keys())
         changes.set.update({(key, name): timer for name, timer in wants.items() if wanted.get(name) != timer})
     return changes
+
+
+def _appended_at(records: Sequence[Record]) -> datetime | None:
+    """When Kafka took the newest of them; None where the senders set their times."""
+    newest = max((record.timestamp for record in records if record.timestamp_type == APPENDED), default=None)
+    return None if newest is None else datetime.fromtimestamp(newest / 1000, UTC)
 
 
 def _place(record: Record | Told) -> str:

@@ -51,6 +51,25 @@ class Due:
     key: Key
     timer: TimerDue
 
+    @property
+    def place(self) -> str:
+        """What an attempt at it is marked with."""
+        kind, stream = self.key
+        return f"timer/{kind}/{stream}/{self.timer.timer}"
+
+
+@dataclass(frozen=True, slots=True)
+class Taking:
+    """Who takes a shard over."""
+
+    shard: int
+    owner: str
+    """One worker's own name."""
+    again: bool
+    """Whether it had the shard already: then it takes it only from itself. Somebody else who has it meanwhile has it rightly."""
+    unsettled: tuple[int, str] | None = None
+    """The attempts, and the input being tried, as they were before an attempt of ours that was no death."""
+
 
 @dataclass(slots=True)
 class TimerChanges:
@@ -84,26 +103,36 @@ async def read_head(connection: Connection, shard: int) -> Head:
     return _head(await connection.fetchrow(f"SELECT {HEAD_COLUMNS} FROM head WHERE shard = $1", shard))
 
 
-async def take_over(pool: asyncpg.Pool, spare: asyncpg.Pool, shard: int) -> Head:
-    """Raises the epoch: whoever had the shard before can't write any more. Makes room for what will be written.
+async def take_over(pool: asyncpg.Pool, spare: asyncpg.Pool, taking: Taking) -> Head:
+    """Raises the epoch: whoever had the shard before can't write any more.
 
     A holder that does not let go of the head in half a second is frozen, or is about to find itself fenced: its session is ended, over a
     connection of the `spare` pool, since all of `pool` may be waiting just so.
+
+    Raises:
+        Fenced: somebody else has it by now, and this is not the first time that we take it.
     """
-    async with pool.acquire() as connection:
-        async with connection.transaction():
-            taking = asyncio.ensure_future(
-                connection.fetchrow(f"UPDATE head SET epoch = epoch + 1 WHERE shard = $1 RETURNING {HEAD_COLUMNS}", shard)
+    async with pool.acquire() as connection, connection.transaction():
+        attempts, trying = taking.unsettled or (None, None)
+        updating = asyncio.ensure_future(
+            connection.fetchrow(
+                "UPDATE head SET epoch = epoch + 1, owner = $2,"
+                " attempts = CASE WHEN owner = $2 THEN coalesce($4, attempts) ELSE attempts END,"
+                " trying = CASE WHEN owner = $2 THEN coalesce($5, trying) ELSE trying END"
+                f" WHERE shard = $1 AND (owner = $2 OR NOT $3) RETURNING {HEAD_COLUMNS}",
+                taking.shard, taking.owner, taking.again, attempts, trying,
             )
-            try:
-                done, _ = await asyncio.wait({taking}, timeout=LOCK_PATIENCE_SECONDS)
-                if not done:
-                    await _end_holders(spare, connection.get_server_pid())
-                head = _head(await taking)
-            finally:
-                taking.cancel()
-        await make_room(connection, head)
-        return head
+        )  # fmt: skip
+        try:
+            done, _ = await asyncio.wait({updating}, timeout=LOCK_PATIENCE_SECONDS)
+            if not done:
+                await _end_holders(spare, connection.get_server_pid())
+            row = await updating
+        finally:
+            updating.cancel()
+        if row is None:
+            raise Fenced
+        return _head(row)
 
 
 async def _end_holders(spare: asyncpg.Pool, waiting: int) -> None:
@@ -112,12 +141,12 @@ async def _end_holders(spare: asyncpg.Pool, waiting: int) -> None:
 
 
 async def make_room(connection: Connection, head: Head) -> None:
-    """Makes sure that the next rows have a table to go to."""
+    """Makes sure that the next rows have a table to go to, and lets go of old ones. Raises asyncpg.LockNotAvailableError."""
     await connection.execute("SELECT make_room($1, $2, $3, clock_timestamp())", head.shard, head.entry, head.position)
 
 
 async def mark_attempt(connection: Connection, shard: int, epoch: int, trying: str) -> None:
-    """Counts an attempt, before it is made. `trying`: the record that is tried alone and how often by now; empty for a whole batch."""
+    """Counts an attempt, before it is made. `trying`: the input that is tried alone and how often by now; empty for a whole batch."""
     await connection.execute(
         "UPDATE head SET attempts = attempts + 1, trying = $3 WHERE shard = $1 AND epoch = $2", shard, epoch, trying
     )  # fmt: skip
@@ -166,12 +195,12 @@ def state_bytes(mind: Mind, live: Live) -> bytes:
     return b"" if live.kind == SHARD else mind.streams[live.kind].state_type.dump_json(live.state)
 
 
-async def read_due(connection: Connection, shard: int, now: datetime) -> list[Due]:
+async def read_due(connection: Connection, shard: int, now: datetime, limit: int = DUE_MAX) -> list[Due]:
     """The timers whose time has come, the first due first."""
     rows = await connection.fetch(
         "SELECT kind, stream, timer, due_at, generation FROM timers"
         " WHERE shard = $1 AND due_at <= $2 ORDER BY due_at, stream, timer LIMIT $3",
-        shard, now, DUE_MAX,
+        shard, now, limit,
     )  # fmt: skip
     return [
         Due((row["kind"], row["stream"]), TimerDue(timer=row["timer"], due_at=row["due_at"], generation=row["generation"])) for row in rows

@@ -32,6 +32,8 @@ ASKED = ("ce_type", "ce_subject", "ce_actor", "ce_correlationid", "origin-id")
 NO_ROW_OF_OURS = "its headers name a ledger row of ours, which says something else"
 SHARD = "shard"
 """The kind of a shard's own stream: what concerns no other stream stands there."""
+APPENDED = 1
+"""The type of a record's time that Kafka set when it took the record."""
 MACHINE = "machine"
 CLOCK = "clock"
 
@@ -43,6 +45,9 @@ class Record(Protocol):
     partition: int
     offset: int
     timestamp: int
+    """Milliseconds since 1970."""
+    timestamp_type: int
+    """`APPENDED` where Kafka set the time, another number where the sender did."""
     key: bytes | None
     value: bytes | None
     headers: Sequence[tuple[str, bytes]]

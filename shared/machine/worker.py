@@ -4,6 +4,7 @@ Whatever fails, the same is done: all is forgotten, the shard is begun anew afte
 """
 
 import asyncio
+import time
 from abc import ABC, abstractmethod
 from collections import deque
 from collections.abc import Container, Iterable, Mapping, Sequence
@@ -22,6 +23,10 @@ from shared.machine.told import Record
 PAUSE_FIRST_SECONDS, PAUSE_MAX_SECONDS = 0.2, 10.0
 INBOX_BATCHES = 4
 """Batches' worth of records that wait in memory before fetching pauses."""
+BATCH_BYTES = 8 * 1024 * 1024
+"""Most bytes of a batch's records; a single larger one still goes, alone."""
+WELL_AFTER_SECONDS = 3.0
+"""After so long without trouble and without anything to do, a worker is well again."""
 IDLE_SECONDS = 1.0
 DUE_POLL_SECONDS = 0.02
 OURS = (ValueError, asyncpg.DataError, asyncpg.IntegrityConstraintViolationError, asyncpg.SyntaxOrAccessError)
@@ -84,6 +89,8 @@ class Worker(ABC):
         self.stopping = False
         """Whether it was told to stop."""
         self._inbox: deque[Record] = deque()
+        self._inbox_bytes = 0
+        self._began = 0.0
         self._paused = self._again = self._went_well = False
         self._wake = asyncio.Event()
 
@@ -92,7 +99,9 @@ class Worker(ABC):
     def offer(self, records: Sequence[Record]) -> None:
         """Records were fetched."""
         self._inbox.extend(records)
-        if not self._paused and len(self._inbox) >= INBOX_BATCHES * self.batch_records:
+        self._inbox_bytes += sum(map(_bytes, records))
+        full = len(self._inbox) >= INBOX_BATCHES * self.batch_records or self._inbox_bytes >= INBOX_BATCHES * BATCH_BYTES
+        if full and not self._paused:
             self._paused = True
             self.feed.pause(self.shard)
         self._wake.set()
@@ -113,6 +122,7 @@ class Worker(ABC):
         while not self.stopping:
             self.feed.pause(self.shard)
             self._inbox.clear()
+            self._inbox_bytes = 0
             self._paused = self._again = self._went_well = False
             try:
                 await self._own()
@@ -126,6 +136,11 @@ class Worker(ABC):
                 self.watch.owned = False
             if not self.stopping:
                 await asyncio.sleep(pause)
+
+    @property
+    def trouble(self) -> tuple[str, str] | None:
+        """The cause in a word, and what to do; None while all is well."""
+        return self.watch.trouble
 
     @property
     def relayed(self) -> int:
@@ -165,10 +180,11 @@ class Worker(ABC):
         self.watch.offsets = begin
         self.watch.incarnations = {topic: there.incarnation for topic, there in ranges.items()}
         self.feed.rewind(self.shard, begin)
+        self._began = time.monotonic()
         self.watch.owned = True
 
     def _well(self) -> None:
-        """The first batch was committed: what was the matter has passed."""
+        """A batch was committed, or nothing was the matter for a while: what was the matter has passed."""
         self.watch.trouble, self._went_well = None, True
 
     async def _records(self, due_at: datetime | None = None, beside: Iterable["asyncio.Task[None]"] = (), limit: int = 0) -> list[Record]:
@@ -176,26 +192,43 @@ class Worker(ABC):
 
         `beside`: tasks that must not end meanwhile; what one raised is raised here.
         """
+        beside = list(beside)
+        self._look_beside(beside)
         while not self._inbox and not self.stopping and not self._again:
-            for task in beside:
-                if task.done():
-                    task.result()
             self._wake.clear()
             until_due = IDLE_SECONDS if due_at is None else (due_at - datetime.now(UTC)).total_seconds()
             try:
                 await asyncio.wait_for(self._wake.wait(), min(IDLE_SECONDS, max(DUE_POLL_SECONDS, until_due)))
             except TimeoutError:
+                self._look_beside(beside)
                 if due_at is not None and due_at <= datetime.now(UTC):
                     break
         if self._again:
             raise Stopped("kafka", "what Kafka has is not what it had; looking again")
-        return [self._inbox[number] for number in range(min(limit or self.batch_records, len(self._inbox)))]
+        found: list[Record] = []
+        size = 0
+        for record in self._inbox:
+            size += _bytes(record)
+            if found and size > BATCH_BYTES:
+                break
+            found.append(record)
+            if len(found) == (limit or self.batch_records):
+                break
+        return found
+
+    def _look_beside(self, tasks: Iterable["asyncio.Task[None]"]) -> None:
+        for task in tasks:
+            if task.done():
+                task.result()
+        if time.monotonic() - self._began > WELL_AFTER_SECONDS:
+            self._well()
 
     def _taken(self, records: int) -> None:
         """So many were taken in."""
         for _ in range(records):
-            self._inbox.popleft()
-        if self._paused and len(self._inbox) < self.batch_records:
+            self._inbox_bytes -= _bytes(self._inbox.popleft())
+        self._well()
+        if self._paused and len(self._inbox) < self.batch_records and self._inbox_bytes < BATCH_BYTES:
             self._paused = False
             self.feed.resume(self.shard)
 
@@ -207,12 +240,21 @@ class Worker(ABC):
             case KafkaError():
                 self.watch.trouble = "kafka", f"Kafka does not answer: {error!r}"
                 log.warning("shard_waits", shard=self.shard, error=repr(error))
-            case _ if isinstance(error, PASSING) and not isinstance(error, OURS):
+            case _ if passes(error):
                 self.watch.trouble = "database", f"PostgreSQL does not answer: {type(error).__name__}"
                 log.warning("shard_waits", shard=self.shard, error=repr(error))
             case _:
                 self.watch.trouble = "failed", f"{type(error).__name__}: see the log"
                 log.error("shard_failed", shard=self.shard, exc_info=error)
+
+
+def passes(error: BaseException) -> bool:
+    """Whether it is the servers' or the clocks' trouble, which passes by itself, and not that of what was being decided."""
+    return isinstance(error, (Stopped, KafkaError, *PASSING)) and not isinstance(error, OURS)
+
+
+def _bytes(record: Record) -> int:
+    return len(record.value or b"")
 
 
 _TOPIC_CHANGED = (

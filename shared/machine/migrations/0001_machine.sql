@@ -6,6 +6,7 @@
 CREATE TABLE head (
     shard        integer PRIMARY KEY,
     epoch        bigint  NOT NULL DEFAULT 0,
+    owner        text    NOT NULL DEFAULT '',
     entry        bigint  NOT NULL DEFAULT 0,
     journal_hash bytea   NOT NULL DEFAULT decode(repeat('00', 32), 'hex'),
     "position"   bigint  NOT NULL DEFAULT 0,
@@ -74,20 +75,25 @@ CREATE TABLE ledger (
 ) PARTITION BY LIST (shard);
 CREATE INDEX ledger_stream ON ledger (stream, version);
 
--- Both grow by pieces of ten million rows a shard, which can be archived and detached whole.
+-- Both grow by pieces of ten million rows a shard, which can be archived and detached whole. What is there is not made again: to make a
+-- table locks the one above it.
 CREATE FUNCTION make_piece(grows text, of_shard integer, piece bigint) RETURNS void LANGUAGE plpgsql AS $$
 DECLARE
     counted constant text := CASE grows WHEN 'journal' THEN 'entry' WHEN 'ledger' THEN 'position' END;
     size    constant bigint := 10000000;
     whole   constant text := format('%s_%s', grows, of_shard);
+    part    constant text := format('%s_%s', whole, piece);
 BEGIN
+    IF to_regclass(format(':schema.%I', part)) IS NOT NULL THEN
+        RETURN;
+    END IF;
     IF counted IS NULL THEN
         RAISE EXCEPTION '% does not grow by pieces', grows;
     END IF;
     EXECUTE format('CREATE TABLE IF NOT EXISTS :schema.%I PARTITION OF :schema.%I FOR VALUES IN (%s) PARTITION BY RANGE (%I)',
                    whole, grows, of_shard, counted);
     EXECUTE format('CREATE TABLE IF NOT EXISTS :schema.%I PARTITION OF :schema.%I FOR VALUES FROM (%s) TO (%s)',
-                   format('%s_%s', whole, piece), whole, piece * size, (piece + 1) * size);
+                   part, whole, piece * size, (piece + 1) * size);
 END $$;
 SELECT make_piece(grows, shard, 0) FROM unnest(ARRAY['journal', 'ledger']) grows, generate_series(0, :shards - 1) shard;
 
@@ -106,15 +112,35 @@ CREATE TABLE messages (
 CREATE FUNCTION make_month(at timestamptz) RETURNS void LANGUAGE plpgsql AS $$
 DECLARE
     month constant timestamptz := date_trunc('month', at, 'UTC');
+    part  constant text := format('messages_%s', to_char(month AT TIME ZONE 'UTC', 'YYYY_MM'));
 BEGIN
+    IF to_regclass(format(':schema.%I', part)) IS NOT NULL THEN
+        RETURN;
+    END IF;
+    PERFORM pg_advisory_xact_lock(hashtext(':schema.make_month'));  -- two shards may want the same month
     EXECUTE format('CREATE TABLE IF NOT EXISTS :schema.%I PARTITION OF :schema.messages FOR VALUES FROM (%L) TO (%L)',
-                   format('messages_%s', to_char(month AT TIME ZONE 'UTC', 'YYYY_MM')),
-                   month, date_trunc('month', month + interval '40 days', 'UTC'));
+                   part, month, date_trunc('month', month + interval '40 days', 'UTC'));
 END $$;
 
--- A service makes room for itself without the right to make tables. The lock keeps two of them apart.
+-- Months in which nothing came that any topic still holds. Each shard's time is its last batch's, which no clock alone could set.
+CREATE FUNCTION drop_months() RETURNS void LANGUAGE plpgsql AS $$
+DECLARE
+    kept constant text := (SELECT format('messages_%s', to_char(date_trunc('month', min(now) - interval '4 months', 'UTC') AT TIME ZONE 'UTC', 'YYYY_MM'))
+                           FROM head WHERE now > 'epoch');
+    part text;
+BEGIN
+    FOR part IN SELECT relname FROM pg_inherits JOIN pg_class ON pg_class.oid = inhrelid
+                WHERE inhparent = ':schema.messages'::regclass AND relname < kept LOOP
+        EXECUTE format('DROP TABLE IF EXISTS :schema.%I', part);
+    END LOOP;
+EXCEPTION WHEN lock_not_available THEN
+    NULL;  -- another time
+END $$;
+
+-- A service makes room for itself without the right to make tables. A shard has one owner at a time, so only months are made by several.
+-- Whoever is in the way of it is not waited for: there is room for a million more rows, and a week.
 CREATE FUNCTION make_room(of_shard integer, journal_entry bigint, ledger_position bigint, at timestamptz) RETURNS void
-LANGUAGE plpgsql SECURITY DEFINER SET search_path FROM CURRENT AS $$
+LANGUAGE plpgsql SECURITY DEFINER SET search_path FROM CURRENT SET lock_timeout = '1s' AS $$
 DECLARE
     size  constant bigint := 10000000;
     ahead constant bigint := 1000000;
@@ -122,11 +148,11 @@ BEGIN
     IF of_shard NOT BETWEEN 0 AND :shards - 1 OR at NOT BETWEEN '2000-01-01' AND '2200-01-01' THEN
         RAISE EXCEPTION 'no room is made for shard % at %', of_shard, at;
     END IF;
-    PERFORM pg_advisory_xact_lock(hashtext(':schema.make_room'));
     PERFORM make_piece('journal', of_shard, (journal_entry + ahead) / size);
     PERFORM make_piece('ledger', of_shard, (ledger_position + ahead) / size);
     PERFORM make_month(at);
     PERFORM make_month(at + interval '7 days');
+    PERFORM drop_months();
 END $$;
 
 -- What decide() needs next time: the fold of each stream's events, and the timers that it wants.
@@ -171,5 +197,6 @@ CREATE TABLE relayed (
 GRANT SELECT, INSERT ON journal, ledger, messages, policy_versions, relayed TO :role;
 GRANT SELECT, UPDATE ON head TO :role;
 GRANT SELECT, INSERT, UPDATE, DELETE ON state, timers TO :role;
-REVOKE EXECUTE ON FUNCTION make_piece(text, integer, bigint), make_month(timestamptz), make_room(integer, bigint, bigint, timestamptz) FROM PUBLIC;
+REVOKE EXECUTE ON FUNCTION make_piece(text, integer, bigint), make_month(timestamptz), drop_months(),
+    make_room(integer, bigint, bigint, timestamptz) FROM PUBLIC;
 GRANT EXECUTE ON FUNCTION make_room(integer, bigint, bigint, timestamptz) TO :role;

@@ -27,6 +27,7 @@ class Record:
     key: bytes | None = None
     headers: list = field(default_factory=list)
     timestamp: int = 1_000
+    timestamp_type: int = 1
 
 
 def stream_in(shard: int, number: int = 0) -> UUID:

@@ -19,7 +19,7 @@ from shared.machine.service import work
 from shared.machine.told import Reader
 from shared.settings import Settings
 from tests.servers import Installation
-from tests.shared.machine.tally import MIND, headers, key
+from tests.shared.machine.tally import MIND, Add, headers, key
 
 PATIENCE_SECONDS = 30.0
 
@@ -184,3 +184,16 @@ async def until(condition, seconds: float = PATIENCE_SECONDS):
 
 def streams(count: int, prefix: str = "s") -> Sequence[UUID]:
     return [uuid5(NAMESPACE, f"{prefix}{number}") for number in range(count)]
+
+
+STREAMS = streams(40)
+
+
+def adds(count: int, number: int = 1, of: Sequence[UUID] = STREAMS) -> list[tuple[Command, UUID]]:
+    """So many additions, dealt over some streams."""
+    return [(Add(number=number), of[n % len(of)]) for n in range(count)]
+
+
+async def is_so(found, expected) -> bool:
+    """For `until`."""
+    return await found == expected
