@@ -9,6 +9,8 @@ import sys
 from collections.abc import Callable, Coroutine, Iterator, Mapping
 from typing import Any
 
+import stamina
+import stamina.instrumentation
 import structlog
 import uvicorn
 from prometheus_client import CollectorRegistry
@@ -18,6 +20,8 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 from starlette.types import ASGIApp
+
+from shared.errors import kind_of, places_of
 
 STOP_SECONDS = 5
 FAILED = 75
@@ -33,7 +37,7 @@ def log_to_stderr(level: str, service: str) -> None:
         structlog.contextvars.merge_contextvars,
         structlog.stdlib.add_log_level,
         structlog.processors.TimeStamper(fmt="iso", utc=True),
-        structlog.processors.format_exc_info,
+        _without_words,
     ]
     structlog.configure(
         processors=[*shared, structlog.stdlib.ProcessorFormatter.wrap_for_formatter],
@@ -54,6 +58,22 @@ def log_to_stderr(level: str, service: str) -> None:
     for chatty in ("aiokafka", "uvicorn"):
         logging.getLogger(chatty).setLevel(logging.WARNING)
     structlog.contextvars.bind_contextvars(service=service)
+    stamina.instrumentation.set_on_retry_hooks([_tried_again])
+
+
+def _without_words(_: object, __: str, event: structlog.typing.EventDict) -> structlog.typing.EventDict:
+    """Of an error, its kind and the way to it, never its words."""
+    found = event.pop("exc_info", None)
+    error = found if isinstance(found, BaseException) else found[1] if isinstance(found, tuple) else sys.exc_info()[1] if found else None
+    if error is not None:
+        event["exception"] = places_of(error)
+    return event
+
+
+def _tried_again(details: stamina.instrumentation.RetryDetails) -> None:
+    """What passes by itself is tried again. Never with what: it may be an address with a password in it."""
+    log = structlog.get_logger()
+    log.warning("waits", what=details.name, error=kind_of(details.caused_by), tried=details.retry_num, again_in_seconds=details.wait_for)
 
 
 def health_routes(registry: CollectorRegistry, ready: Ready) -> list[Route]:
@@ -85,6 +105,11 @@ class _Quiet(uvicorn.Server):
         yield
 
 
+def _nobody_asked(_: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
+    """Something failed in the background, and nobody waited for it."""
+    logging.getLogger(__name__).error("%s", str(context["message"]).partition("\n")[0], exc_info=context.get("exception"))
+
+
 async def serve(work: Coroutine[Any, Any, None], app: ASGIApp, bind: str, port: int) -> int:
     """Works and answers until told to stop by SIGTERM or SIGINT, or until the work ends: 0, or 75 where that raised.
 
@@ -94,6 +119,7 @@ async def serve(work: Coroutine[Any, Any, None], app: ASGIApp, bind: str, port: 
         bind: The address to listen on.
         port: The port; 0 to listen on none.
     """
+    asyncio.get_running_loop().set_exception_handler(_nobody_asked)
     ended = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, ended.set)

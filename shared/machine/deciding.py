@@ -7,7 +7,6 @@ becomes ledger rows under one journal row. An input on which a mind fails leaves
 import hashlib
 import json
 import logging
-import traceback
 from collections.abc import Mapping, MutableMapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
@@ -31,6 +30,7 @@ from shared.contract.machine import (
 from shared.contract.refusals import Refusal, Rule
 from shared.contract.said import Command
 from shared.contract.upcasts import newest, read_event
+from shared.errors import place_of
 from shared.machine.bytes import JournalRow, LedgerRow, digest_of
 from shared.machine.chain import taken_in
 from shared.machine.head import Head, Outcome, Seen
@@ -167,7 +167,7 @@ class Batch:
             told.command = self.mind.translate(Fact(event, row.stream, told.service, row.actor))
         except Exception as error:
             log.exception("the mind failed to translate %s", told.message_id)
-            self.park(told, "mind_failed", _place_of(error))
+            self.park(told, "mind_failed", place_of(error))
             return
         if told.command is None:
             self.rows.ignore(told, new=True)
@@ -219,7 +219,7 @@ class Batch:
             state, facts, refusal = self._asked(told, live, told.command)
         except Exception as error:
             log.exception("the mind failed on %s/%s/%s", told.topic, told.partition, told.offset)
-            self.park(told, "mind_failed", _place_of(error))
+            self.park(told, "mind_failed", place_of(error))
             return
         if refusal is not None:
             self._refuse(told, live, refusal)
@@ -340,12 +340,3 @@ class Batch:
     def _source(self, told: Told) -> str:
         """Under which name the head remembers how far it has seen."""
         return f"{self.mind.service}.commands/{told.hop.shard}" if told.hop else f"{told.service}/{told.partition}"
-
-
-def _place_of(error: BaseException) -> str:
-    """What kind of error it was and where. Not its message: that may quote what somebody wrote."""
-    frames = traceback.extract_tb(error.__traceback__)
-    if not frames:
-        return type(error).__name__
-    last = frames[-1]
-    return f"{type(error).__name__} in {last.filename.rpartition('/')[2]}:{last.lineno} ({last.name})"

@@ -8,6 +8,7 @@ import structlog
 from aiokafka import AIOKafkaConsumer, ConsumerRebalanceListener, OffsetAndMetadata, TopicPartition
 from aiokafka.errors import IllegalStateError, KafkaError
 
+from shared.errors import place_of
 from shared.kafka import ByShard, topic_ids
 from shared.lenient import read_leniently
 from shared.machine.watchdog import Watchdog
@@ -93,7 +94,7 @@ class Group(ConsumerRebalanceListener):  # type: ignore[misc]  # the library has
             try:
                 batches = await self._consumer.getmany(timeout_ms=POLL_MS, max_records=POLL_RECORDS)
             except Exception as error:  # noqa: BLE001 - whatever it was, every shard begins anew where the database says it stands
-                log.warning("fetching_failed", error=repr(error))
+                log.warning("fetching_failed", error=place_of(error))
                 if isinstance(error, UnicodeDecodeError):
                     read_leniently()
                 for worker in self.workers.values():  # what was fetched together with the failure is lost to the consumer, not to us

@@ -19,6 +19,7 @@ from aiokafka.errors import KafkaError
 from aiokafka.producer.message_accumulator import BatchBuilder
 
 from shared.contract.envelope import commands_topic, events_topic, key_of
+from shared.errors import place_of
 from shared.kafka import stop_producer
 from shared.machine import store
 from shared.machine.bytes import LedgerRow
@@ -186,7 +187,7 @@ class Relay:
             try:
                 await self._note()
             except Exception as error:  # noqa: BLE001 - what is not noted now is noted the next time
-                log.warning("place_not_noted", shard=self.shard, error=repr(error))
+                log.warning("place_not_noted", shard=self.shard, error=place_of(error))
 
     async def _note(self) -> None:
         if not self._unnoted:

@@ -8,6 +8,7 @@ from datetime import datetime
 from typing import Any
 
 import asyncpg
+import structlog
 
 from shared.contract.machine import TimerDue
 from shared.machine.bytes import GENESIS, JournalRow, LedgerRow, moment
@@ -25,6 +26,8 @@ DUE_MAX = 500
 """Most timers of one batch."""
 SESSION = {"idle_in_transaction_session_timeout": "2000", "statement_timeout": "30000", "timezone": "UTC"}
 """Milliseconds. A session that falls silent in a transaction is ended by the server, so that it keeps no head locked."""
+
+log = structlog.get_logger()
 
 Connection = asyncpg.Connection | asyncpg.pool.PoolConnectionProxy
 
@@ -379,7 +382,11 @@ async def note_relayed(connection: Connection, shard: int, epoch: int, places: S
 
 @patiently
 async def installation(pool: asyncpg.Pool) -> tuple[str, str, int]:
-    """The installation's generation, tenant and number of shards."""
-    row = await pool.fetchrow("SELECT generation, tenant, shards FROM public.installation")
+    """The installation's generation, tenant and number of shards. Waits until there is one."""
+    try:
+        row = await pool.fetchrow("SELECT generation, tenant, shards FROM public.installation")
+    except (asyncpg.UndefinedTableError, asyncpg.InsufficientPrivilegeError):
+        log.warning("not_installed", what="nothing is installed in this database yet: run `makegood install` with the owner's address")
+        raise
     assert row is not None, "a service runs on an installation"
     return row["generation"], row["tenant"], row["shards"]

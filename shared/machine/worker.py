@@ -16,6 +16,7 @@ import asyncpg
 import structlog
 from aiokafka.errors import KafkaError
 
+from shared.errors import kind_of
 from shared.machine.head import Fenced, Stopped
 from shared.machine.patience import PASSING
 from shared.machine.told import Record
@@ -242,7 +243,7 @@ class Worker(ABC):
                 log.warning("shard_waits", shard=self.shard, error=repr(error))
             case _ if passes(error):
                 self.watch.trouble = "database", f"PostgreSQL does not answer: {type(error).__name__}"
-                log.warning("shard_waits", shard=self.shard, error=repr(error))
+                log.warning("shard_waits", shard=self.shard, error=kind_of(error))
             case _:
                 self.watch.trouble = "failed", f"{type(error).__name__}: see the log"
                 log.error("shard_failed", shard=self.shard, exc_info=error)
