@@ -48,6 +48,15 @@ class Figures(Collector):
                 for worker in workers:
                     found.add_metric((self.service, str(worker.shard)), float(of(worker)))
                 yield found
+        outcomes = CounterMetricFamily("makegood_outcomes", "What became of the inputs.", labels=("service", "shard", "outcome"))
+        lags = GaugeMetricFamily("makegood_lag", "Records that wait to be taken in.", labels=("service", "shard", "topic"))
+        for worker in workers:
+            for outcome, count in worker.watch.outcomes.items():
+                outcomes.add_metric((self.service, str(worker.shard), outcome), float(count))
+            for topic, lag in self.group.lags(worker).items() if self.group else ():
+                lags.add_metric((self.service, str(worker.shard), topic), float(lag))
+        yield outcomes
+        yield lags
 
     def ready(self) -> tuple[bool, Mapping[str, Any]]:
         """Whether every shard that is ours is worked on, and what is the matter where one is not."""

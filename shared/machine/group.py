@@ -162,6 +162,15 @@ class Group(ConsumerRebalanceListener):  # type: ignore[misc]  # the library has
         ends = await self._consumer.end_offsets(places)
         return {place.topic: Range(ids[place.topic], beginnings[place], ends[place]) for place in places}
 
+    def lags(self, worker: Worker) -> Mapping[str, int]:
+        """How many records of each topic Kafka is known to have that the worker has not taken in."""
+        found = {}
+        for topic, offset in worker.watch.offsets.items():
+            with suppress(IllegalStateError):
+                end = self._consumer.highwater(TopicPartition(topic, worker.shard))
+                found[topic] = max(0, (end or 0) - offset)
+        return found
+
     def rewind(self, shard: int, offsets: Mapping[str, int]) -> None:
         """Fetches from here on."""
         with suppress(IllegalStateError):

@@ -205,6 +205,7 @@ class Shard(Worker):
         watch.position, watch.offsets = batch.head.position, batch.head.offsets
         watch.batches += 1
         watch.inputs += len(batch.rows.journal)
+        watch.outcomes.update(row.outcome for row in batch.rows.journal)
         watch.events += len(batch.rows.ledger)
         watch.seconds += seconds
 

@@ -6,7 +6,7 @@ Whatever fails, the same is done: all is forgotten, the shard is begun anew afte
 import asyncio
 import time
 from abc import ABC, abstractmethod
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Container, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -76,6 +76,8 @@ class Watch:
     """The topics' ids, as of the beginning."""
     batches: int = 0
     inputs: int = 0
+    outcomes: Counter[str] = field(default_factory=Counter)
+    """What became of the inputs: how many of each outcome."""
     events: int = 0
     seconds: float = 0.0
 

@@ -12,6 +12,17 @@ from tests.shared.machine.live import STREAMS, adds, is_so, until
 from tests.shared.machine.tally import Add
 
 
+def figures(member, label: str = "outcome") -> dict[str, dict[str, float]]:
+    """The sums of a member's figures, by name and label."""
+    found: dict[str, dict[str, float]] = {}
+    for metric in member.figures.registry.collect():
+        for sample in metric.samples:
+            if label in sample.labels:
+                of = found.setdefault(sample.name, {})
+                of[sample.labels[label]] = of.get(sample.labels[label], 0) + sample.value
+    return found
+
+
 def somebody(shard):
     """Another owner."""
     return store.Taking(shard, "somebody", again=False)
@@ -31,6 +42,25 @@ async def test_what_is_asked_is_decided_once_and_relayed_in_order(live):
     on_kafka = await live.on_kafka()
     for one in proven:
         assert on_kafka[one.shard] == list(range(1, one.events + 1))
+
+
+async def test_the_figures_tell_what_became_of_what_was_asked_and_what_waits(live):
+    member = await live.start()
+    await live.ready()
+    await live.send(*adds(20), (Add(number=-1), STREAMS[0]), (Add(number=13), STREAMS[0]))
+    await until(lambda: is_so(live.fetchval("SELECT count(*) FROM journal WHERE outcome = 'parked'"), 1))
+    await until(lambda: "parked" in figures(member)["makegood_outcomes_total"])
+    assert figures(member)["makegood_outcomes_total"] == {"accepted": 20 + live.shards, "refused": 1, "parked": 1}
+    await until(lambda: sum(figures(member, "topic")["makegood_lag"].values()) == 0)
+    (group,) = [member.figures.group]
+    for shard in range(live.shards):
+        group.pause(shard)
+    await asyncio.sleep(0.2)
+    for worker in group.workers.values():
+        worker.offer = lambda _: None  # nothing more is taken in
+        group.resume(worker.shard)
+    await live.send(*adds(20))
+    await until(lambda: figures(member, "topic")["makegood_lag"].get(commands_topic("intake")) == 20)
 
 
 async def test_a_record_on_the_wrong_shard_finds_its_way(live):

@@ -1,0 +1,77 @@
+"""A worker's inbox can't overflow, by number or by size, and a batch is bounded by both."""
+
+from typing import Any
+
+import pytest
+
+from shared.machine import worker
+from shared.machine.worker import Worker
+from tests.shared.machine.bench import Record
+
+
+class Fed:
+    """What a worker asks of its feed."""
+
+    def __init__(self):
+        self.asked = []
+
+    async def ranges(self, shard: int) -> Any:
+        return {}
+
+    def rewind(self, shard: int, offsets: Any) -> None:
+        self.asked.append("rewind")
+
+    def pause(self, shard: int) -> None:
+        self.asked.append("pause")
+
+    def resume(self, shard: int) -> None:
+        self.asked.append("resume")
+
+
+class Idle(Worker):
+    async def _own(self) -> None:
+        raise NotImplementedError
+
+
+@pytest.fixture
+def fed():
+    return Fed()
+
+
+def records(count, size):
+    return [Record("t", 0, offset, b"x" * size) for offset in range(count)]
+
+
+async def test_many_small_records_pause_the_feed_until_they_are_fewer(fed):
+    one = Idle(0, fed, batch_records=10)
+    one.offer(records(39, 1))
+    assert fed.asked == []
+    one.offer(records(1, 1))
+    assert fed.asked == ["pause"]
+    while len(one._inbox) >= 10:
+        assert fed.asked == ["pause"]
+        one._taken(len(await one._records()))
+    assert fed.asked == ["pause", "resume"]
+
+
+async def test_few_large_records_do_too(fed, monkeypatch):
+    monkeypatch.setattr(worker, "BATCH_BYTES", 1_000)
+    one = Idle(0, fed, batch_records=10)
+    one.offer(records(7, 600))
+    assert fed.asked == ["pause"]
+    assert len(await one._records()) == 1
+    one._taken(6)
+    assert fed.asked == ["pause", "resume"]
+    assert one._inbox_bytes == 600
+
+
+async def test_a_record_larger_than_a_batch_goes_alone(fed, monkeypatch):
+    monkeypatch.setattr(worker, "BATCH_BYTES", 1_000)
+    one = Idle(0, fed, batch_records=10)
+    one.offer([*records(1, 5_000), *records(3, 400)])
+    sizes = []
+    while one._inbox:
+        found = await one._records()
+        sizes.append([len(record.value) for record in found])
+        one._taken(len(found))
+    assert sizes == [[5_000], [400, 400], [400]]
