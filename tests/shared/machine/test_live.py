@@ -5,7 +5,7 @@ import asyncio
 import asyncpg
 import pytest
 
-from shared.contract.envelope import shard_of
+from shared.contract.envelope import commands_topic, shard_of
 from shared.machine import store
 from shared.machine.fault import ProofFailed
 from tests.shared.machine.live import STREAMS, adds, is_so, until
