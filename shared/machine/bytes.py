@@ -135,7 +135,7 @@ class JournalRow:
     headers: bytes
     body: bytes | None
     sent_ms: int
-    """Kafka's record time, in milliseconds since 1970."""
+    """The record's time, in milliseconds since 1970: Kafka's, on topics that we made."""
     now: datetime
     now_text: str
     policy: str
@@ -151,6 +151,14 @@ class JournalRow:
     received_at: datetime
     """When this process had it in hand, by the process clock. For traces; not hashed."""
     hash: bytes = b""
+
+    @property
+    def sent_at(self) -> datetime | None:
+        """When Kafka had it; None where nobody sent it, or its time is none."""
+        try:
+            return datetime.fromtimestamp(self.sent_ms / 1000, UTC) if self.topic and self.sent_ms > 0 else None
+        except (ValueError, OverflowError, OSError):
+            return None
 
     def canonical(self) -> bytes:
         """What the chain covers."""

@@ -8,7 +8,7 @@ record's `traceparent` names, so whoever carries that on joins the same trace.
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from datetime import datetime
 
 from shared.contract.catalogue import COMMANDS, EVENTS
 from shared.contract.envelope import event_id, event_place, text_headers
@@ -96,7 +96,7 @@ def _times(led: Led) -> dict[str, datetime]:
     """In their order. Clocks of several machines are in them, so an earlier time may lie after a later one; it is taken for that one."""
     row = led.input
     received = min(row.received_at, row.now)
-    sent = datetime.fromtimestamp(row.sent_ms / 1000, UTC) if row.topic else received
+    sent = row.sent_at or received
     found = {SENT: min(sent, received), RECEIVED: received, DECIDED: row.now}
     last = led.events[-1].position
     if last in led.relayed:

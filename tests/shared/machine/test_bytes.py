@@ -82,3 +82,9 @@ def test_a_moment_is_written_in_utc_with_microseconds():
 def test_trace_and_span_ids_follow_from_the_complaint_and_the_event():
     assert traceparent(UUID(int=255), "g1/intake/0/1") == f"00-{UUID(int=255).hex}-{span_id('g1/intake/0/1')}-01"
     assert len(span_id("g1/intake/0/1")) == 16
+
+
+@pytest.mark.parametrize("sent_ms", [-(2**63), -1, 0, 2**62, 2**63 - 1])
+def test_a_time_that_is_none_is_none(sent_ms):
+    assert replace(ENTRY, sent_ms=sent_ms).sent_at is None
+    assert replace(ENTRY, sent_ms=1_772_528_400_000).sent_at == NOW
