@@ -5,6 +5,7 @@ import contextlib
 import json
 import logging
 import signal
+import socket
 import sys
 from collections.abc import Callable, Coroutine, Iterator, Mapping
 from typing import Any
@@ -29,6 +30,7 @@ FAILED = 75
 
 Ready = Callable[[], tuple[bool, Mapping[str, Any]]]
 """Whether the process does its work, and what is known of that."""
+log = structlog.get_logger()
 
 
 def log_to_stderr(level: str, service: str) -> None:
@@ -98,7 +100,14 @@ def health_app(registry: CollectorRegistry, ready: Ready) -> Starlette:
 
 
 class _Quiet(uvicorn.Server):
-    """A server that leaves signals to whoever runs it."""
+    """A server that leaves signals to whoever runs it, and tells where it listens."""
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        await super().startup(sockets)
+        for server in self.servers:
+            for listening in server.sockets:
+                host, port = listening.getsockname()[:2]
+                log.info("listening", address=f"http://{f'[{host}]' if ':' in host else host}:{port}")
 
     @contextlib.contextmanager
     def capture_signals(self) -> Iterator[None]:

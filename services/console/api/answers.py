@@ -13,6 +13,12 @@ from shared.machine.patience import PASSING
 
 LOOK_EVERY_SECONDS = 1.0
 """Should a notification be lost, the answer is found all the same."""
+FIND = """
+SELECT DISTINCT ON (message_id) message_id, outcome, service, shard, first, last FROM outcomes JOIN asked USING (message_id)
+WHERE message_id = ANY($1) AND service = split_part(type, '.', 1) AND (outcomes.stream = asked.stream OR outcomes.stream IS NULL)
+ORDER BY message_id, outcomes.stream NULLS LAST, first
+"""
+"""Anybody may use an id of ours: the answer is the first input under it that is about what we asked about."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,7 +39,7 @@ class Answers:
     def __init__(self, pool: asyncpg.Pool) -> None:
         """`pool`: the console's."""
         self._pool = pool
-        self._waiting: dict[UUID, asyncio.Future[Outcome]] = {}
+        self._waiting: dict[UUID, set[asyncio.Future[Outcome]]] = {}
         self._told = asyncio.Event()
 
     async def run(self) -> None:
@@ -41,10 +47,16 @@ class Answers:
         while True:
             with suppress(*PASSING):
                 async with self._pool.acquire() as connection:
-                    await connection.add_listener(CHANNEL, lambda *_: self._told.set())
-                    while not connection.is_closed():
-                        await self._look()
+                    await connection.add_listener(CHANNEL, self._tell)
+                    try:
+                        while not connection.is_closed():
+                            await self._look()
+                    finally:
+                        await connection.remove_listener(CHANNEL, self._tell)
             await asyncio.sleep(LOOK_EVERY_SECONDS)
+
+    def _tell(self, *_: object) -> None:
+        self._told.set()
 
     async def _look(self) -> None:
         with suppress(TimeoutError):
@@ -53,17 +65,22 @@ class Answers:
         if not self._waiting:
             return
         for found in await self._find(list(self._waiting)):
-            if waiting := self._waiting.get(found.message_id):
-                waiting.set_result(found) if not waiting.done() else None
+            for waiting in self._waiting.get(found.message_id, ()):
+                if not waiting.done():
+                    waiting.set_result(found)
 
     @contextmanager
     def expected(self, message_id: UUID) -> "Iterator[asyncio.Future[Outcome]]":
-        """The answer to come. Entered before the message is sent, so that none is missed."""
-        waiting = self._waiting.setdefault(message_id, asyncio.get_running_loop().create_future())
+        """The answer to come, for one of those who wait for it. Entered before the message is sent, so that none is missed."""
+        waiting = asyncio.get_running_loop().create_future()
+        together = self._waiting.setdefault(message_id, set())
+        together.add(waiting)
         try:
             yield waiting
         finally:
-            self._waiting.pop(message_id, None)
+            together.discard(waiting)
+            if not together:
+                del self._waiting[message_id]
 
     async def known(self, message_id: UUID) -> Outcome | None:
         """What became of a message, where that is known by now."""
@@ -71,7 +88,4 @@ class Answers:
         return found[0] if found else None
 
     async def _find(self, ids: list[UUID]) -> list[Outcome]:
-        rows = await self._pool.fetch(
-            "SELECT message_id, outcome, service, shard, first, last FROM outcomes WHERE message_id = ANY($1)", ids
-        )
-        return [Outcome(*row) for row in rows]
+        return [Outcome(*row) for row in await self._pool.fetch(FIND, ids)]

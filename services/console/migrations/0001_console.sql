@@ -12,7 +12,8 @@ CREATE TABLE places (
     PRIMARY KEY (shard, service)
 ) WITH (fillfactor = 20);
 
--- Which complaints are there, and where is each? One row a complaint; `card` has what is shown, the columns what is searched by.
+-- Which complaints are there, and where is each? One row a complaint. `card` has all that is shown of one; the columns have what is
+-- searched by and what a list shows, so that no list reads cards.
 CREATE TABLE complaints (
     id          uuid PRIMARY KEY,
     received_at timestamptz,
@@ -29,6 +30,9 @@ CREATE TABLE complaints (
     refusals    integer NOT NULL,
     conflicts   integer NOT NULL,
     parked      integer NOT NULL,
+    broken      integer NOT NULL,
+    next_promise_at timestamptz,
+    summary     text,
     card        bytea NOT NULL
 ) WITH (fillfactor = 70);
 CREATE INDEX complaints_received ON complaints (received_at, id) WHERE received_at IS NOT NULL;
@@ -59,14 +63,19 @@ CREATE INDEX story_stream ON story (stream, at) WHERE stream <> complaint;
 
 CREATE INDEX story_troubles ON story (type) WHERE type IN ('machine.CommandRefused.v1', 'machine.InputParked.v1');
 
--- What became of a message?
+-- What became of an input whose id is a UUID? Two senders may use one id, so the id alone names no input: its place in a ledger does.
+-- `cause` is the hash of its journal row, which all of its events carry, one after another from `first` to `last`. `stream` is null where
+-- it could not be read whom it concerns.
 CREATE TABLE outcomes (
-    message_id uuid    PRIMARY KEY,
-    outcome    text    NOT NULL,
+    message_id uuid    NOT NULL,
     service    text    NOT NULL,
     shard      integer NOT NULL,
     first      bigint  NOT NULL,
-    last       bigint  NOT NULL
+    last       bigint  NOT NULL,
+    stream     uuid,
+    outcome    text    NOT NULL,
+    cause      bytea   NOT NULL,
+    PRIMARY KEY (message_id, service, shard, first)
 );
 
 -- What was asked through the console, so that a key that is used again is recognised, whatever became of the first request.

@@ -17,8 +17,26 @@ from shared.contract.said import Event
 from shared.contract.values import PromiseTerms
 
 Where = Literal["own", "fix", "deliver", "retrain", "settled"]
-Promises = Mapping[str, datetime]
-"""Open ones, by id, and when each is due."""
+PromiseState = Literal["open", "kept", "broken", "renegotiated", "released"]
+SUMMARY_LENGTH = 120
+"""Of the line that says what a complaint is about, in characters."""
+ENDED_MAX = 100
+"""Most promises that have ended and are still shown of a service, the newest of them: a card is read and written with every event."""
+
+
+@dataclass(frozen=True, slots=True)
+class Promised:
+    """What the customer was promised, and what became of it."""
+
+    what: str
+    due_at: datetime
+    made_at: str
+    """The stage in which it was promised, or `sale`."""
+    state: PromiseState = "open"
+
+
+Book = Mapping[str, Promised]
+"""Promises by their ids, in the order in which they were made."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,7 +50,7 @@ class Part:
     updated_at: datetime | None = None
     held: bool = False
     """Whether a misunderstanding is raised there."""
-    promises: Promises = field(default_factory=dict)
+    book: Book = field(default_factory=dict)
     kept: int = 0
     broken: int = 0
 
@@ -48,6 +66,7 @@ class Own(Part):
     product: str | None = None
     defect_kind: str | None = None
     severity: str | None = None
+    acknowledged: int = 0
     need: str | None = None
     owned: int = 0
     withdrawn: int = 0
@@ -63,8 +82,9 @@ class Case(Part):
     """What resolution says."""
 
     generation: int = 0
-    verdict: str | None = None
+    verdict: resolution.Verdict | None = None
     objection_until: datetime | None = None
+    started: int = 0
     fixed: int = 0
     delivered: int = 0
     ended: int = 0
@@ -118,6 +138,15 @@ class Card:
         return learning.outcome if learning.learned >= own.generation else None
 
     @property
+    def summary(self) -> str | None:
+        """What it is about, in a line."""
+        received = self.own.received
+        if received is None:
+            return None
+        about = " ".join((received.summary or received.issue or received.narrative or "").split())
+        return about if len(about) <= SUMMARY_LENGTH else about[: SUMMARY_LENGTH - 1] + "…"
+
+    @property
     def received_at(self) -> datetime | None:
         """None until intake's event has come."""
         return self.own.received.received_at if self.own.received else None
@@ -132,15 +161,31 @@ class Card:
         """The services' parts."""
         return self.own, self.case, self.learning
 
+    def sum_of(self, count: Literal["events", "refusals", "parked", "kept", "broken"]) -> int:
+        """A count, over all services."""
+        return sum(getattr(part, count) for part in self.parts)
+
     @property
     def held(self) -> bool:
         """Whether a misunderstanding is raised where the complaint is."""
         return self.own.held if self.own.owned < self.own.generation else self.case.held and self.case.generation >= self.own.generation
 
     @property
-    def promises(self) -> Promises:
-        """Those open anywhere."""
-        return {**self.own.promises, **self.case.promises}
+    def book(self) -> Book:
+        """All that was promised. What is open when a complaint is owned is resolution's to tell from when it opened its case."""
+        own, case = self.own, self.case
+        handed_over = own.owned >= own.generation and case.generation >= own.generation
+        return {**(_without_open(own.book) if handed_over else own.book), **case.book}
+
+    @property
+    def promises(self) -> Mapping[str, datetime]:
+        """Those open anywhere, by id, and when each is due."""
+        return {key: one.due_at for key, one in self.book.items() if one.state == "open"}
+
+    @property
+    def next_promise_at(self) -> datetime | None:
+        """When the first open promise is due."""
+        return min(self.promises.values(), default=None)
 
 
 CARD: TypeAdapter[Card] = TypeAdapter(Card)
@@ -171,15 +216,15 @@ def _counted(part: P, event: Event, at: datetime) -> P:
         case intake.MisunderstandingCleared() | resolution.MisunderstandingCleared():
             return replace(part, held=False)
         case intake.PromiseMade(promise=terms) | resolution.PromiseMade(promise=terms):
-            return replace(part, promises={**part.promises, **_due(terms)})
+            return replace(part, book={**part.book, **_open(terms)})
         case intake.PromiseKept(promise_id=promise_id) | resolution.PromiseKept(promise_id=promise_id):
-            return replace(part, promises=_without(part.promises, promise_id), kept=part.kept + 1)
+            return replace(part, book=_ended(part.book, "kept", promise_id), kept=part.kept + 1)
         case intake.PromiseBroken(promise_id=promise_id) | resolution.PromiseBroken(promise_id=promise_id):
-            return replace(part, promises=_without(part.promises, promise_id), broken=part.broken + 1)
+            return replace(part, book=_ended(part.book, "broken", promise_id), broken=part.broken + 1)
         case intake.PromiseRenegotiated() | resolution.PromiseRenegotiated():
-            return replace(part, promises={**_without(part.promises, event.promise_id), **_due(event.becomes)})
+            return replace(part, book={**_ended(part.book, "renegotiated", event.promise_id), **_open(event.becomes)})
         case intake.ComplaintWithdrawn(released=released) | resolution.CaseClosed(released=released):
-            return replace(part, held=False, promises=_without(part.promises, *released))
+            return replace(part, held=False, book=_ended(part.book, "released", *released))
         case _:
             return part
 
@@ -198,16 +243,18 @@ def _own(own: Own, event: Event) -> Own:
             return replace(own, owner=owner, accepted=False)
         case intake.OwnershipAccepted(owner=owner):
             return replace(own, owner=owner, accepted=True)
+        case intake.AcknowledgementSent(generation=generation):
+            return replace(own, acknowledged=generation)
         case intake.NeedStated(need=need):
             return replace(own, need=need)
         case intake.ComplaintOwned(generation=generation):
-            return replace(own, owned=generation, promises={})
+            return replace(own, owned=generation)
         case intake.ComplaintWithdrawn(generation=generation):
             return replace(own, withdrawn=generation)
         case intake.WithdrawalOverruled():
             return replace(own, withdrawn=0)
         case intake.ComplaintReopened(generation=generation):
-            return replace(own, generation=generation, promises={})
+            return replace(own, generation=generation, book=_without_open(own.book))
         case intake.ComplaintSettled(generation=generation, ending=ending, outcome=outcome):
             return replace(own, settled=generation, ending=ending, outcome=outcome)
         case _:
@@ -219,17 +266,20 @@ def _case(case: Case, event: Event) -> Case:
         case resolution.CaseOpened(generation=generation) | resolution.CaseReopened(generation=generation):
             return replace(case, generation=generation, verdict=None, objection_until=None, held=False)
         case resolution.ObligationsTakenOver(promises=promises):
-            return replace(case, promises={**case.promises, **_due(*promises)})
+            return replace(case, book={**case.book, **_open(*promises)})
         case resolution.MisunderstandingCleared(objection_until=until):
             return replace(case, objection_until=until or case.objection_until)
         case resolution.DecisionMade(verdict=verdict):
             return replace(case, verdict=verdict)
+        case resolution.FixStarted(generation=generation):
+            return replace(case, started=generation)
         case resolution.FixCompleted(generation=generation):
             return replace(case, fixed=generation)
         case resolution.Delivered(generation=generation, objection_until=until):
             return replace(case, delivered=generation, objection_until=until)
-        case resolution.DeliveryObjected(generation=generation):
-            return replace(case, fixed=generation - 1, delivered=generation - 1, objection_until=None)
+        case resolution.DeliveryObjected(generation=generation, because=because):
+            before, stands = generation - 1, None if because == "new_evidence" else case.verdict
+            return replace(case, verdict=stands, started=before, fixed=before, delivered=before, objection_until=None)
         case resolution.DeliveryConfirmed(generation=generation):
             return replace(case, ended=generation, ending="confirmed", objection_until=None)
         case resolution.DeliveryAssumed(generation=generation):
@@ -246,10 +296,18 @@ def _learning(learning: Learning, event: Event) -> Learning:
             return learning
 
 
-def _due(*promises: PromiseTerms) -> Promises:
-    return {str(one.promise_id): one.due_at for one in promises}
+def _open(*promises: PromiseTerms) -> Book:
+    return {str(one.promise_id): Promised(one.what, one.due_at, one.made_at) for one in promises}
 
 
-def _without(promises: Promises, *promise_ids: UUID) -> Promises:
-    gone = {str(one) for one in promise_ids}
-    return {key: due for key, due in promises.items() if key not in gone}
+def _ended(book: Book, state: PromiseState, *promise_ids: UUID) -> Book:
+    """The book where these have ended so; of those that have ended, the oldest fall out."""
+    ended = {str(one) for one in promise_ids}
+    found = {key: replace(one, state=state) if key in ended else one for key, one in book.items()}
+    over = [key for key, one in found.items() if one.state != "open"][:-ENDED_MAX]
+    return {key: one for key, one in found.items() if key not in over}
+
+
+def _without_open(book: Book) -> Book:
+    """What is left of a book when the open ones are somebody else's to tell."""
+    return {key: one for key, one in book.items() if one.state != "open"}

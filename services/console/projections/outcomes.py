@@ -1,43 +1,78 @@
-"""What became of a message? For whoever waits for an answer, and for whoever asks again after a time-out."""
+"""What became of a message? For whoever waits for an answer, and for whoever asks again after a time-out.
+
+A message's id names it for its sender alone: an upstream may use any id, one that another uses too, or one of ours. So what is kept is
+what became of each *input*: its events lie one after another in one ledger, and each carries the hash of that input's journal row.
+"""
 
 from collections.abc import Sequence
 from uuid import UUID
 
 from shared.contract.envelope import is_requested
+from shared.contract.intake import SubmissionConflicted, SubmissionRepeated
 from shared.contract.machine import CommandRefused, InputParked, InputWaiting, MessageRepeated
 from shared.machine.projecting import Heard
 from shared.machine.store import Connection
+from shared.machine.told import SHARD
 
 CHANNEL = "console_outcomes"
 """Where it is told that there are new ones."""
-NAMES = {CommandRefused.type: "refused", InputParked.type: "parked", InputWaiting.type: "waiting"}
-"""What an event says of the message it answers; any other says that it was accepted."""
-UUID_LENGTH = 36
+NAMES = {
+    CommandRefused.type: "refused", InputParked.type: "parked", InputWaiting.type: "waiting",
+    SubmissionConflicted.type: "conflicting", SubmissionRepeated.type: "repeated",
+}  # fmt: skip
+"""What the first event of an input says became of it; any other says that it was accepted."""
 
 
 class Outcomes:
-    """Keeps what became of messages whose id is a UUID: the console's own are."""
+    """Keeps what became of inputs whose id is a UUID: the console's own are."""
 
     async def project(self, connection: Connection, heard: Sequence[Heard]) -> None:
         """See `Projection`."""
-        found: dict[UUID, list[object]] = {}
-        for one in heard:
-            row = one.row
-            if len(row.message_id) != UUID_LENGTH or is_requested(row.type) or row.type == MessageRepeated.type:
+        new: list[Sequence[object]] = []
+        continued, begun = False, set[str]()
+        for events in _inputs(heard):
+            (service, row), last = (events[0].service, events[0].row), events[-1].row.position
+            may_continue = service not in begun
+            begun.add(service)
+            message_id = _uuid(row.message_id)
+            if message_id is None:
                 continue
-            try:
-                message_id = UUID(row.message_id)
-            except ValueError:
-                continue
-            outcome = NAMES.get(row.type, "accepted")
-            kept = found.setdefault(message_id, [message_id, outcome, one.service, row.shard, row.position, row.position])
-            kept[-1] = row.position
-        if not found:
-            return
-        await connection.executemany(
-            "INSERT INTO outcomes (message_id, outcome, service, shard, first, last) VALUES ($1, $2, $3, $4, $5, $6)"
-            " ON CONFLICT (message_id) DO UPDATE SET last = excluded.last"
-            " WHERE (outcomes.service, outcomes.shard, outcomes.last + 1) = (excluded.service, excluded.shard, excluded.first)",
-            list(found.values()),
-        )  # fmt: skip
-        await connection.execute("SELECT pg_notify($1, '')", CHANNEL)
+            place = (message_id, service, row.shard, row.cause_hash)
+            if may_continue and await connection.fetchval(
+                "UPDATE outcomes SET last = $6 WHERE (message_id, service, shard, cause) = ($1, $2, $3, $4) AND last = $5 RETURNING true",
+                *place, row.position - 1, last,
+            ):  # fmt: skip
+                continued = True
+            elif not is_requested(row.type) and row.type != MessageRepeated.type:
+                stream = None if row.kind == SHARD else row.stream
+                new.append((*place, row.position, last, stream, NAMES.get(row.type, "accepted")))
+        if new:
+            await connection.executemany(
+                "INSERT INTO outcomes (message_id, service, shard, cause, first, last, stream, outcome)"
+                " VALUES ($1, $2, $3, $4, $5, $6, $7, $8)",
+                new,
+            )
+        if new or continued:
+            await connection.execute("SELECT pg_notify($1, '')", CHANNEL)
+
+
+def _inputs(heard: Sequence[Heard]) -> Sequence[Sequence[Heard]]:
+    """The events of each input together. The first of each service may belong to an input whose other events came in the batch before."""
+    found: list[list[Heard]] = []
+    newest: dict[str, list[Heard]] = {}
+    for one in heard:
+        events = newest.get(one.service)
+        if events is None or events[-1].row.cause_hash != one.row.cause_hash:
+            events = newest[one.service] = []
+            found.append(events)
+        events.append(one)
+    return found
+
+
+def _uuid(message_id: str) -> UUID | None:
+    """The id, where it is a UUID in its one spelling: another spelling is another message's."""
+    try:
+        found = UUID(message_id)
+    except ValueError:
+        return None
+    return found if str(found) == message_id else None

@@ -1,4 +1,4 @@
-"""Which complaints are there? One card a complaint, with the columns that people search by."""
+"""Which complaints are there? One card a complaint, with the columns that people search by, and those that a list shows."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -14,7 +14,7 @@ from shared.machine.store import Connection
 COLUMNS = {
     "id": "uuid", "received_at": "timestamptz", "updated_at": "timestamptz", "stage": "text", "source": "text", "ref": "text",
     "product": "text", "defect_kind": "text", "severity": "text", "owner": "text", "ending": "text", "held": "boolean", "refusals": "int",
-    "conflicts": "int", "parked": "int", "card": "bytea",
+    "conflicts": "int", "parked": "int", "broken": "int", "next_promise_at": "timestamptz", "summary": "text", "card": "bytea",
 }  # fmt: skip
 """The table's columns and their types."""
 KINDS = frozenset({"complaint", "case", "learning"})
@@ -47,6 +47,6 @@ def _columns(ident: UUID, card: Card) -> Sequence[Any]:
     own, received = card.own, card.own.received
     return [
         ident, card.received_at, card.updated_at, card.stage, received and received.source, received and received.ref, own.product,
-        own.defect_kind, own.severity, own.owner, card.ending, card.held, sum(part.refusals for part in card.parts), own.conflicts,
-        sum(part.parked for part in card.parts), CARD.dump_json(card),
+        own.defect_kind, own.severity, own.owner, card.ending, card.held, card.sum_of("refusals"), own.conflicts, card.sum_of("parked"),
+        card.sum_of("broken"), card.next_promise_at, card.summary, CARD.dump_json(card),
     ]  # fmt: skip
