@@ -3,20 +3,19 @@
 import asyncio
 import sys
 from collections.abc import Mapping
-from typing import Any
 
 import asyncpg
 from fastapi import FastAPI
-from fastapi.responses import JSONResponse
 
 from services.console import pages
-from services.console.api import asking, problems, reading
+from services.console.api import asking, problems, published, reading
 from services.console.api.answers import Answers
+from services.console.api.door import LoopbackOnly
+from services.console.pages import documents
 from services.console.projections.outcomes import Outcomes
 from services.console.projections.queue import Queue
 from services.console.projections.story import Story
 from shared import telemetry
-from shared.contract.catalogue import schemas
 from shared.machine import store
 from shared.machine.figures import Figures
 from shared.machine.group import Group
@@ -36,33 +35,14 @@ go to the services, which accept them or refuse them by name. Loopback only, unt
 
 def make_app(settings: Settings, figures: Figures) -> FastAPI:
     """The application; `work` gives it what it answers from."""
-    app = FastAPI(title="makegood", version=VERSION, description=API, docs_url="/docs", redoc_url=None)
+    app = FastAPI(title="makegood", version=VERSION, description=API, docs_url=None, redoc_url=None)
+    app.openapi = lambda: published.openapi_of(app)  # type: ignore[method-assign]  # as FastAPI's documentation has it
     app.state.settings = settings
-    problems.install(app)
+    problems.install(app, pages.problem)
+    app.add_middleware(LoopbackOnly)
     app.router.routes.extend(telemetry.health_routes(figures.registry, figures.ready))
-    app.include_router(reading.router)
-    app.include_router(asking.router)
-    app.include_router(pages.router)
-    published = schemas()
-
-    @app.get("/schemas", tags=["schemas"])
-    def index() -> list[str]:
-        """The stored type names of all that can be asked and can have happened."""
-        return list(published)
-
-    @app.get("/schemas/{type_name}.json", tags=["schemas"], responses={404: {"model": problems.ProblemBody}})
-    def schema(type_name: str) -> JSONResponse:
-        """The JSON Schema of a command or an event."""
-        if type_name not in published:
-            raise problems.Problem(404, "unknown_schema", f"nothing is called {type_name}: /schemas lists what there is")
-        return JSONResponse(published[type_name], media_type="application/schema+json")
-
-    @app.middleware("http")
-    async def not_yet(request: Any, call_next: Any) -> Any:
-        if not hasattr(app.state, "answers") and request.url.path.startswith(("/api", "/complaints")):
-            return problems.problem(503, "not_ready", "PostgreSQL does not answer yet", {})
-        return await call_next(request)
-
+    for router in (reading.router, asking.router, published.router, pages.router, documents.router):
+        app.include_router(router)
     return app
 
 
@@ -73,7 +53,7 @@ async def work(settings: Settings, figures: Figures, app: FastAPI) -> None:
     try:
         generation, _, shards = await store.installation(pool)
         answers = Answers(pool)
-        _give(app, {"pool": pool, "outlet": outlet, "generation": generation, "shards": shards, "answers": answers})
+        give(app, {"pool": pool, "outlet": outlet, "generation": generation, "shards": shards, "answers": answers})
         group = Group(
             settings.kafka, NAME, tuple(TOPICS), settings.session_timeout_ms,
             lambda shard, feed: Projector(shard, feed, settings.batch_records, pool, (Story(), Queue(), Outcomes())),
@@ -87,7 +67,8 @@ async def work(settings: Settings, figures: Figures, app: FastAPI) -> None:
         pool.terminate()
 
 
-def _give(app: FastAPI, what: Mapping[str, asyncpg.Pool | Outlet | Answers | str | int]) -> None:
+def give(app: FastAPI, what: Mapping[str, asyncpg.Pool | Outlet | Answers | str | int]) -> None:
+    """Gives the application what it answers from; `answers` last: with it, it is ready."""
     for name, value in what.items():
         setattr(app.state, name, value)
 

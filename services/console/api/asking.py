@@ -8,60 +8,70 @@ from fastapi import APIRouter, Depends, Request, Response
 from pydantic import ValidationError
 
 from services.console.api.answers import Answers
-from services.console.api.message import Manner, Message, answered, within
+from services.console.api.door import json_object, known_query, ready
+from services.console.api.message import Manner, Message, answered, seconds_in, within
 from services.console.api.models import Answer, Asked
 from services.console.api.problems import Problem, ProblemBody
-from services.console.api.reading import card_of
+from services.console.api.published import OF_A_COMPLAINT, body_of_asked, body_of_submission
+from services.console.api.reading import stage_of
 from shared.contract.catalogue import by_short_name
 from shared.contract.envelope import SUBMISSIONS, complaint_id
-from shared.contract.in_words import in_words
-from shared.contract.intake import SubmitComplaint
+from shared.contract.in_words import in_words, named
+from shared.contract.intake import ReportFinding, SubmitComplaint
 from shared.contract.said import Command
-
-OF_A_COMPLAINT = frozenset({"complaint", "case", "learning"})
-"""The streams that have a complaint's id."""
 
 C = TypeVar("C", bound=Command)
 How = Annotated[Manner, Depends()]
+Body = Annotated[dict[str, Any], Depends(json_object)]
 
 router = APIRouter(
     prefix="/api",
     tags=["asking"],
+    dependencies=[Depends(known_query), Depends(ready)],
     responses={
         200: {"model": Answer},
         202: {"model": Answer, "description": "It was sent; ask at `url` what became of it."},
         404: {"model": ProblemBody},
         409: {"model": ProblemBody, "description": "Refused: the problem names the rule."},
         422: {"model": ProblemBody},
-        503: {"model": ProblemBody, "description": "Kafka did not take it in time. Ask again with the same key."},
+        503: {"model": ProblemBody, "description": "Kafka or PostgreSQL does not answer. Ask again with the same key."},
     },
 )
+BODY: Mapping[int | str, dict[str, Any]] = {
+    400: {"model": ProblemBody, "description": "The body is no JSON."},
+    413: {"model": ProblemBody, "description": "The body is larger than Kafka takes."},
+    415: {"model": ProblemBody, "description": "The body is not said to be JSON."},
+}
+"""What can be wrong with a body."""
 
 
-@router.post("/complaints")
-async def submit(request: Request, body: dict[str, Any], how: How) -> Response:
+@router.post("/complaints", openapi_extra=body_of_submission(), responses=dict(BODY))
+async def submit(request: Request, body: Body, how: How) -> Response:
     """Submits a complaint: the fields of a `SubmitComplaint`. The same reference of the same source is the same complaint."""
     command = _validated(SubmitComplaint, body)
     stream = complaint_id(command.source, command.ref)
     return await Message(request, command, stream, how, actor=f"source:{command.source}", topic=SUBMISSIONS).ask()
 
 
-@router.post("/complaints/{complaint}/commands")
-async def ask_about_complaint(request: Request, complaint: UUID, asked: Asked, how: How) -> Response:
-    """Asks something about a complaint: `StartFix`, `Deliver`, … What it may be is in `/schemas`.
+@router.post("/complaints/{complaint}/commands", openapi_extra=body_of_asked(OF_A_COMPLAINT), responses=dict(BODY))
+async def ask_about_complaint(request: Request, complaint: UUID, body: Body, how: How) -> Response:
+    """Asks something about a complaint: `StartFix`, `Deliver` and the like.
 
     Answers at once with 202 and where to ask for the outcome, or with `Prefer: wait=5` with the outcome itself; a refusal is 409.
     """
+    asked = _asked(body)
     command_type = await _command_type(request, complaint, asked)
-    if command_type.stream not in OF_A_COMPLAINT:
-        where = f"POST /api/{command_type.stream}s/ID/commands"
-        raise Problem(422, "wrong_address", f"{asked.command} is asked of a {command_type.stream}: {where}")
-    return await Message(request, _validated(command_type, asked.data), complaint, how).ask()
+    command = _validated(command_type, asked.data)
+    if isinstance(command, SubmitComplaint | ReportFinding) and (own := complaint_id(command.source, command.ref)) != complaint:
+        what = f"source {command.source} and ref {command.ref} make the complaint {own}, not {complaint}: ask under that id"
+        raise Problem(422, "another_complaint", f"{what}, or submit it to /api/complaints.", makes=own, asked=complaint)
+    return await Message(request, command, complaint, how).ask()
 
 
-@router.post("/problems/{problem_id}/commands")
-async def ask_about_problem(request: Request, problem_id: UUID, asked: Asked, how: How) -> Response:
+@router.post("/problems/{problem_id}/commands", openapi_extra=body_of_asked({"problem"}), responses=dict(BODY))
+async def ask_about_problem(request: Request, problem_id: UUID, body: Body, how: How) -> Response:
     """Asks something about a problem, one cause behind many complaints: `OpenProblem` under an id of your choice, then the rest."""
+    asked = _asked(body)
     command_type = _find(asked.command, asked.service)
     if command_type.stream != "problem":
         raise Problem(422, "wrong_address", f"{asked.command} is not asked of a problem")
@@ -69,28 +79,48 @@ async def ask_about_problem(request: Request, problem_id: UUID, asked: Asked, ho
 
 
 @router.get("/commands/{message_id}")
-async def outcome(request: Request, message_id: UUID, how: How) -> Response:
-    """What became of a command."""
+async def outcome(request: Request, message_id: UUID) -> Response:
+    """What became of a command. With `Prefer: wait=5` it waits so many seconds until that is known."""
     answers: Answers = request.app.state.answers
+    seconds = seconds_in(request.headers.getlist("prefer"))
     with answers.expected(message_id) as waiting:
         known = await answers.known(message_id)
         if known is None:
             if not await request.app.state.pool.fetchval("SELECT true FROM asked WHERE message_id = $1", message_id):
                 raise Problem(404, "unknown_message", f"nothing was asked under {message_id}")
-            known = await within(waiting, how.seconds)
-    return await answered(request, message_id, known)
+            known = await within(waiting, seconds or 0)
+    return await answered(request, message_id, known, seconds)
+
+
+def _asked(body: Mapping[str, Any]) -> Asked:
+    if beside := [named(name) for name in body if name not in Asked.model_fields]:
+        what = f"{', '.join(beside)}: not known beside {', '.join(Asked.model_fields)}; put the command's fields under data"
+        raise Problem(422, "invalid_request", what, faults=[{"where": f"body.{name}", "what": "is not known"} for name in beside])
+    try:
+        return Asked.model_validate(body)
+    except ValidationError as error:
+        raise Problem(422, "invalid_request", in_words(error), faults=_faults(error)) from error
 
 
 async def _command_type(request: Request, complaint: UUID, asked: Asked) -> type[Command]:
-    """The command that is meant. Where both intake and resolution have one of this name, the stage that is open tells which."""
+    """The command that is meant. Where both intake and resolution have one of this name, the stage that is open tells which.
+
+    The complaint must be there, unless this is what brings it: an id with a typing error in it is nobody's decision.
+    """
+    pool = request.app.state.pool
     both = [_try(asked.command, service) for service in ("intake", "resolution")]
     if asked.service or not all(both):
-        return _find(asked.command, asked.service)
-    card = await card_of(request.app.state.pool, complaint)
+        found = _find(asked.command, asked.service)
+        if found.stream not in OF_A_COMPLAINT:
+            where = ": POST /api/problems/ID/commands" if found.stream == "problem" else ", and not over HTTP"
+            raise Problem(422, "wrong_address", f"{asked.command} is asked of a {found.stream}{where}")
+        if not issubclass(found, SubmitComplaint | ReportFinding):
+            await stage_of(pool, complaint)
+        return found
     intake, resolution = both
-    found = intake if card.stage == "own" else resolution
-    assert found is not None, "both have it"
-    return found
+    meant = intake if await stage_of(pool, complaint) == "own" else resolution
+    assert meant is not None, "both have it"
+    return meant
 
 
 def _try(name: str, service: str) -> type[Command] | None:
@@ -111,5 +141,8 @@ def _validated(command_type: type[C], data: Mapping[str, Any]) -> C:
     try:
         return command_type.model_validate(data)
     except ValidationError as error:
-        faults = [{"where": ".".join(str(part) for part in one["loc"]), "what": one["msg"]} for one in error.errors(include_url=False)]
-        raise Problem(422, "invalid_command", in_words(error), faults=faults, command=command_type.type) from error
+        raise Problem(422, "invalid_command", in_words(error), faults=_faults(error), command=command_type.type) from error
+
+
+def _faults(error: ValidationError) -> list[dict[str, str]]:
+    return [{"where": ".".join(str(part) for part in one["loc"]), "what": one["msg"]} for one in error.errors(include_url=False)]

@@ -2,6 +2,7 @@
 
 import asyncio
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Annotated
@@ -9,32 +10,49 @@ from uuid import UUID, uuid4, uuid5
 
 import asyncpg
 import structlog
-from aiokafka.errors import KafkaError
+from aiokafka.errors import KafkaError, MessageSizeTooLargeError
 from fastapi import Header, Request, Response
 from fastapi.responses import JSONResponse
 
 from services.console.api.answers import Answers, Outcome
+from services.console.api.door import BODY_MAX, TOO_LARGE
 from services.console.api.models import Answer
-from services.console.api.problems import Problem, problem
+from services.console.api.problems import AWAY, NO_DATABASE, Problem, problem
 from services.console.api.reading import happened
 from shared.contract.catalogue import service_of
 from shared.contract.envelope import NAMESPACE, command_headers, commands_topic, key_of, shard_of
 from shared.contract.said import Command
 from shared.machine.bytes import digest_of
-from shared.machine.relay import Outlet
+from shared.machine.relay import RETRY_SECONDS, Outlet
 
 SOURCE = "/console"
 OPERATOR = "person:operator"
 """Who asks, until there are logins."""
 ACTOR = re.compile(r"(person|team|system):[^\x00-\x20\x7f]{1,190}")
-WAIT_MAX_SECONDS = 30.0
+WAIT_MAX_SECONDS = 30
 SEND_SECONDS = 10.0
-PREFERENCE = re.compile(r"\bwait=(\d{1,3})\b")
+PREFERENCES = re.compile(r'(?:"(?:\\.|[^"\\])*"|[^",])+')
+WAIT = re.compile(r"\s*wait\s*(?:=\s*(?P<word>[^\s;]*)\s*)?(?:;.*)?", re.IGNORECASE | re.DOTALL)
+SECONDS = re.compile(r"0*([0-9]+)")
+"""As RFC 7240 has it: preferences between commas, each a name, perhaps a word, perhaps parameters. `wait` has seconds, whole ones."""
 TRACEPARENT = re.compile(r"00-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f]{2}")
-NOT_TAKEN = "Kafka did not take it in time; nobody knows whether it will. Ask again with the same Idempotency-Key: nothing happens twice."
+AGAIN = "Ask again with the same Idempotency-Key: nothing happens twice."
+NOT_TAKEN = f"Kafka did not take it in time; nobody knows whether it will. {AGAIN}"
+MAYBE_TAKEN = f"{NO_DATABASE} It may have been accepted all the same. {AGAIN}"
 KEY_USED = "This Idempotency-Key was used for something else: give this request a key of its own."
+DONE = frozenset({"accepted", "repeated", "conflicting"})
+"""Where there is nothing more to come."""
 
 log = structlog.get_logger()
+
+
+def seconds_in(prefer: Sequence[str]) -> int | None:
+    """How long whoever asks would wait, in seconds: by the first such preference, and no longer than we would. None where it names none."""
+    for preference in PREFERENCES.findall(",".join(prefer)):
+        if found := WAIT.fullmatch(preference):
+            told = SECONDS.fullmatch(found["word"] or "")
+            return None if told is None else int(min(told[1], f"{WAIT_MAX_SECONDS}", key=lambda digits: (len(digits), digits)))
+    return None
 
 
 @dataclass(frozen=True)
@@ -44,7 +62,9 @@ class Manner:
     key: Annotated[
         str | None, Header(alias="Idempotency-Key", max_length=200, description="Asked again with it, nothing happens twice.")
     ] = None
-    prefer: Annotated[str | None, Header(max_length=200, description="`wait=5`: wait so many seconds for the outcome.")] = None
+    prefer: Annotated[
+        list[str] | None, Header(description=f"`wait=5`: wait so many seconds for the outcome, {WAIT_MAX_SECONDS} at most (RFC 7240).")
+    ] = None
     actor: Annotated[str | None, Header(alias="Makegood-Actor", description="Who asks, as in `person:anna`.")] = None
     traceparent: Annotated[str | None, Header(description="W3C trace context.")] = None
 
@@ -59,12 +79,6 @@ class Manner:
     def trace(self) -> str | None:
         """The trace that the request belongs to, where it names one."""
         return self.traceparent if self.traceparent and TRACEPARENT.fullmatch(self.traceparent) else None
-
-    @property
-    def seconds(self) -> float:
-        """How long the asker would wait for the outcome."""
-        found = PREFERENCE.search(self.prefer or "")
-        return min(float(found[1]), WAIT_MAX_SECONDS) if found else 0.0
 
 
 class Message:
@@ -83,13 +97,21 @@ class Message:
     async def ask(self) -> Response:
         """Sends it, unless its outcome is known, and waits as long as is preferred."""
         answers: Answers = self.request.app.state.answers
-        with answers.expected(self.message_id) as waiting:
-            known = await answers.known(self.message_id) if await self._was_asked() else None
-            if known is None:
-                await self._send()
-                known = await within(waiting, self.manner.seconds)
-        response = await answered(self.request, self.message_id, known)
-        response.headers["Idempotency-Key"] = self.key
+        seconds = seconds_in(self.manner.prefer or ())
+        keyed = {"Idempotency-Key": self.key}
+        try:
+            with answers.expected(self.message_id) as waiting:
+                known = await answers.known(self.message_id) if await self._was_asked() else None
+                if known is None:
+                    await self._send()
+                    known = await within(waiting, seconds or 0)
+            response = await answered(self.request, self.message_id, known, seconds)
+        except AWAY as error:
+            if isinstance(error, ValueError):
+                raise
+            log.warning("postgresql_is_away", message_id=str(self.message_id), error=repr(error))
+            raise Problem(503, "database_away", MAYBE_TAKEN, keyed, key=self.key) from error
+        response.headers.update(keyed)
         return response
 
     async def _was_asked(self) -> bool:
@@ -117,13 +139,16 @@ class Message:
                 while True:
                     try:
                         await producer.send_and_wait(self.topic, self.body, key=key_of(self.stream), partition=shard, headers=headers)
+                    except MessageSizeTooLargeError as error:
+                        raise Problem(413, "too_large", TOO_LARGE, limit_bytes=BODY_MAX) from error
                     except (KafkaError, OSError) as error:
                         log.warning("sending_again", message_id=str(self.message_id), error=repr(error))
+                        await asyncio.sleep(RETRY_SECONDS)
                         producer = await outlet.producer(broken=producer)
                     else:
                         return
         except TimeoutError as error:
-            raise Problem(503, "not_taken", NOT_TAKEN, key=self.key) from error
+            raise Problem(503, "not_taken", NOT_TAKEN, {"Idempotency-Key": self.key}, key=self.key) from error
 
 
 async def within(waiting: "asyncio.Future[Outcome]", seconds: float) -> Outcome | None:
@@ -132,21 +157,23 @@ async def within(waiting: "asyncio.Future[Outcome]", seconds: float) -> Outcome 
     return waiting.result() if done else None
 
 
-async def answered(request: Request, message_id: UUID, known: Outcome | None) -> Response:
-    """Accepted: 200. Refused: 409, with the rule. Not known yet, parked or waiting: 202."""
+async def answered(request: Request, message_id: UUID, known: Outcome | None, seconds: int | None) -> Response:
+    """Taken: 200. Refused: 409, with the rule. Not known yet, parked or waiting: 202. `seconds`: how long it was asked to wait."""
     url = f"/api/commands/{message_id}"
+    applied = {} if seconds is None else {"Preference-Applied": f"wait={seconds}"}
+    headers = {"Location": url, **applied}
     if known is None:
         answer = Answer(message_id=message_id, status="pending", url=url)
-        return JSONResponse(answer.model_dump(mode="json"), 202, {"Location": url})
+        return JSONResponse(answer.model_dump(mode="json"), 202, headers)
     rows = await request.app.state.pool.fetch(
-        "SELECT * FROM story WHERE shard = $1 AND service = $2 AND position BETWEEN $3 AND $4 ORDER BY position",
-        known.shard, known.service, known.first, known.last,
+        "SELECT * FROM story WHERE shard = $1 AND service = $2 AND position BETWEEN $3 AND $4 AND message_id = $5 ORDER BY position",
+        known.shard, known.service, known.first, known.last, str(message_id),
     )  # fmt: skip
     events = [happened(row, request.app.state.generation) for row in rows]
     if known.outcome == "refused":
         refused = events[0]
         more = {"rule": refused.rule, "invariant": refused.invariant, "details": refused.data.get("details")}
-        return problem(409, refused.rule or "refused", refused.why or "", {**more, "message_id": message_id, "url": url})
+        return problem(409, refused.rule or "refused", refused.why or "", {**more, "message_id": message_id, "url": url}, applied)
     about = rows[0]["complaint"] if rows else None
     answer = Answer.model_validate({"message_id": message_id, "status": known.outcome, "url": url, "complaint": about, "events": events})
-    return JSONResponse(answer.model_dump(mode="json"), 200 if known.outcome == "accepted" else 202, {"Location": url})
+    return JSONResponse(answer.model_dump(mode="json"), 200 if known.outcome in DONE else 202, headers)

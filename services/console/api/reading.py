@@ -3,28 +3,35 @@
 import base64
 import binascii
 import json
-from collections.abc import Mapping
+from dataclasses import asdict
 from datetime import datetime
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 from uuid import UUID
 
 import asyncpg
-from fastapi import APIRouter, Query, Request
+from fastapi import APIRouter, Depends, Query, Request
 from pydantic import BaseModel, Field, TypeAdapter, ValidationError
 from pydantic_core import from_json
 
+from services.console.api.door import known_query, ready
 from services.console.api.models import Complaint, Counts, Happened, History, Listed, Page, Where
 from services.console.api.problems import Problem, ProblemBody
+from services.console.api.saying import in_a_line
 from services.console.projections.card import CARD, Card
 from shared.contract.envelope import event_id
-from shared.contract.machine import CommandRefused, InputParked, InputWaiting
+from shared.contract.machine import CommandRefused, InputParked
 
 PAGE_MAX = 500
 HISTORY_MAX = 1_000
-SUMMARY_LENGTH = 120
+LISTED = ", ".join(Listed.model_fields)
+"""The columns that the list shows: they are called as it calls them."""
 WHERES = ("own", "fix", "deliver", "retrain", "settled")
+COUNTS: tuple[Literal["kept", "broken", "refusals", "parked", "events"], ...] = ("kept", "broken", "refusals", "parked", "events")
 
-router = APIRouter(prefix="/api", tags=["reading"], responses={404: {"model": ProblemBody}, 422: {"model": ProblemBody}})
+router = APIRouter(
+    prefix="/api", tags=["reading"], dependencies=[Depends(known_query), Depends(ready)],
+    responses={404: {"model": ProblemBody}, 422: {"model": ProblemBody}, 503: {"model": ProblemBody}},
+)  # fmt: skip
 
 
 class Filters(BaseModel):
@@ -57,12 +64,12 @@ async def complaints(request: Request, filters: Annotated[Filters, Query()]) -> 
         where.append(f"(received_at, id) < (${len(values) - 1}, ${len(values)})")
     values.append(filters.limit + 1)
     rows = await _pool(request).fetch(
-        f"SELECT id, card FROM complaints WHERE {' AND '.join(where)} ORDER BY received_at DESC, id DESC LIMIT ${len(values)}",  # noqa: S608
+        f"SELECT {LISTED} FROM complaints WHERE {' AND '.join(where)} ORDER BY received_at DESC, id DESC LIMIT ${len(values)}",  # noqa: S608
         *values,
     )
-    cards = [(row["id"], CARD.validate_json(row["card"])) for row in rows[: filters.limit]]
-    last = cards[-1] if len(rows) > filters.limit else None
-    return Page(complaints=[listed(*one) for one in cards], next=_token(last[1].received_at, last[0]) if last else None)
+    found = [Listed.model_validate(dict(row)) for row in rows[: filters.limit]]
+    last = found[-1] if len(rows) > filters.limit else None
+    return Page(complaints=found, next=_token(last.received_at, last.id) if last else None)
 
 
 def _where(filters: Filters) -> tuple[list[str], list[Any]]:
@@ -154,52 +161,55 @@ def _pool(request: Request) -> asyncpg.Pool:
     return pool
 
 
+async def stage_of(pool: asyncpg.Pool, complaint_id: UUID) -> str:
+    """Where a complaint is. Raises Problem (404)."""
+    stage: str | None = await pool.fetchval("SELECT stage FROM complaints WHERE id = $1 AND received_at IS NOT NULL", complaint_id)
+    if stage is None:
+        raise _unknown(complaint_id)
+    return stage
+
+
 async def card_of(pool: asyncpg.Pool, complaint_id: UUID) -> Card:
     """A complaint's card. Raises Problem (404)."""
     body = await pool.fetchval("SELECT card FROM complaints WHERE id = $1 AND received_at IS NOT NULL", complaint_id)
     if body is None:
-        raise Problem(404, "unknown_complaint", f"there is no complaint {complaint_id}: submit it first")
+        raise _unknown(complaint_id)
     return CARD.validate_json(body)
 
 
-def listed(ident: UUID, card: Card) -> Listed:
-    """A card as a row of the list."""
-    return Listed.model_validate(_fields(ident, card))
+def _unknown(complaint_id: UUID) -> Problem:
+    what = f"There is no complaint {complaint_id}: submit it first, or look its id up (GET /api/complaints?source=…&ref=…)."
+    return Problem(404, "unknown_complaint", what)
 
 
 def whole(ident: UUID, card: Card) -> Complaint:
     """A card as a complaint."""
-    return Complaint.model_validate(_fields(ident, card))
-
-
-def _fields(ident: UUID, card: Card) -> Mapping[str, Any]:
     own, case, received = card.own, card.case, card.own.received
     assert received is not None, "what was not received is not shown"
-    about = received.summary or received.issue or received.narrative or ""
     told = ("source", "ref", "narrative", "issue", "channel", "found_by", "occurred_at", "reported_at")
-    return {name: getattr(received, name) for name in told} | {
-        "id": ident, "stage": card.stage, "generation": own.generation,
-        "summary": about if len(about) <= SUMMARY_LENGTH else about[: SUMMARY_LENGTH - 1] + "…",
+    book = [{"promise_id": key, **asdict(one)} for key, one in sorted(card.book.items(), key=lambda item: item[1].due_at)]
+    return Complaint.model_validate({
+        **{name: getattr(received, name) for name in told},
+        "id": ident, "stage": card.stage, "generation": own.generation, "summary": card.summary,
         "product": own.product, "severity": own.severity, "defect_kind": own.defect_kind, "owner": own.owner, "accepted": own.accepted,
         "need": own.need, "customer_kind": received.customer.kind, "customer_ref": received.customer.ref,
-        "customer_name": received.customer.name, "verdict": case.verdict, "objection_until": case.objection_until,
-        "ending": card.ending, "outcome": card.outcome, "held": card.held, "promises": card.promises,
-        "next_promise_at": min(card.promises.values(), default=None), "repeats": own.repeats, "conflicts": own.conflicts,
-        "received_at": card.received_at, "updated_at": card.updated_at,
-        **{name: sum(getattr(part, name) for part in card.parts) for name in ("kept", "broken", "refusals", "parked", "events")},
-    }  # fmt: skip
+        "customer_name": received.customer.name, "customer_contact": received.customer.contact, "verdict": case.verdict,
+        "objection_until": case.objection_until, "ending": card.ending, "outcome": card.outcome, "held": card.held,
+        "promises": card.promises, "promise_book": book, "next_promise_at": card.next_promise_at, "repeats": own.repeats,
+        "conflicts": own.conflicts, "received_at": card.received_at, "updated_at": card.updated_at,
+        **{name: card.sum_of(name) for name in COUNTS},
+    })  # fmt: skip
 
 
 def happened(row: "asyncpg.Record", generation: str) -> Happened:
     """A row of the story."""
     data = from_json(row["body"])
     refused = row["type"] == CommandRefused.type
-    parked = row["type"] in {InputParked.type, InputWaiting.type}
     return Happened(
         id=event_id(generation, row["service"], row["shard"], row["position"]), service=row["service"], shard=row["shard"],
         position=row["position"], kind=row["kind"], stream=row["stream"], version=row["version"], type=row["type"], at=row["at"],
         actor=row["actor"], cause=row["message_id"], trace_id=row["complaint"].hex, refused=refused,
-        why=data.get("why") if refused else data.get("reason") if parked else None, rule=data.get("rule") if refused else None,
+        why=in_a_line(row["type"], row["body"]), rule=data.get("rule") if refused else None,
         invariant=data.get("invariant") if refused else None, asks=row["target"], hash=row["hash"].hex(), data=data,
     )  # fmt: skip
 

@@ -1,28 +1,20 @@
-"""The pages, first cut: the list of complaints, and what happened to one. Drawn by the server, without scripts."""
+"""The pages, first cut: the list of complaints, and what happened to one. Drawn by the server, without scripts, from nothing but here."""
 
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Annotated, Any
 from urllib.parse import urlencode
 from uuid import UUID
 
-from fastapi import APIRouter, Query, Request
+from fastapi import APIRouter, Depends, Query, Request
 from fastapi.responses import HTMLResponse
-from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from services.console.api import reading
+from services.console.api.door import known_query, ready
 from services.console.api.reading import WHERES, Filters
+from services.console.pages.drawing import drawn
+from services.console.pages.next_step import next_line
 
-router = APIRouter(include_in_schema=False)
-_ENVIRONMENT = Environment(loader=FileSystemLoader(Path(__file__).parent), autoescape=True, undefined=StrictUndefined, trim_blocks=True)
-_ENVIRONMENT.filters["at"] = lambda at: f"{at:%Y-%m-%d %H:%M:%S}" if at else "–"
-_ENVIRONMENT.filters["number"] = lambda number: f"{number:,}"
-_ENVIRONMENT.filters["sentence"] = lambda text: text[:1].upper() + text[1:].rstrip(".") + "."
-_ENVIRONMENT.filters["words"] = lambda name: name.split(".")[1] if "." in name else name
-
-
-def _page(name: str, **shown: Any) -> HTMLResponse:
-    return HTMLResponse(_ENVIRONMENT.get_template(name).render(**shown))
+router = APIRouter(include_in_schema=False, dependencies=[Depends(known_query), Depends(ready)])
 
 
 @router.get("/")
@@ -31,16 +23,25 @@ async def complaints(request: Request, filters: Annotated[Filters, Query()]) -> 
     """The list, with a link to each complaint."""
     page = await reading.complaints(request, filters)
     given = filters.model_dump(exclude_defaults=True, exclude={"after"}, mode="json")
-    return _page(
-        "complaints.html", page=page, counts=await reading.counts(request), stages=WHERES, filters=filters, more=_query(given, page.next)
-    )
+    return drawn(
+        "complaints.html", page=page, counts=await reading.counts(request), stages=WHERES, filters=filters, given=given,
+        more=_query(given, page.next),
+    )  # fmt: skip
 
 
 @router.get("/complaints/{complaint_id}")
 async def complaint(request: Request, complaint_id: UUID) -> HTMLResponse:
     """One complaint, and all that happened to it."""
+    card = await reading.card_of(request.app.state.pool, complaint_id)
     history = await reading.history(request, complaint_id, reading.HISTORY_MAX, None)
-    return _page("complaint.html", one=await reading.complaint(request, complaint_id), history=history)
+    return drawn("complaint.html", one=reading.whole(complaint_id, card), history=history, next_line=next_line(complaint_id, card))
+
+
+def problem(status: int, name: str, detail: str) -> HTMLResponse:
+    """What is wrong, for somebody with a browser."""
+    response = drawn("problem.html", status=status, name=name.replace("_", " "), detail=detail)
+    response.status_code = status
+    return response
 
 
 def _query(given: Mapping[str, Any], after: str | None) -> str | None:
