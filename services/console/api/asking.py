@@ -29,23 +29,23 @@ router = APIRouter(
     tags=["asking"],
     dependencies=[Depends(known_query), Depends(ready)],
     responses={
-        200: {"model": Answer},
+        200: {"model": Answer, "description": "Its outcome."},
         202: {"model": Answer, "description": "It was sent; ask at `url` what became of it."},
-        404: {"model": ProblemBody},
         409: {"model": ProblemBody, "description": "Refused: the problem names the rule."},
-        422: {"model": ProblemBody},
+        422: {"model": ProblemBody, "description": "What was asked makes no sense."},
         503: {"model": ProblemBody, "description": "Kafka or PostgreSQL does not answer. Ask again with the same key."},
     },
 )
-BODY: Mapping[int | str, dict[str, Any]] = {
+BODY: dict[int | str, dict[str, Any]] = {
     400: {"model": ProblemBody, "description": "The body is no JSON."},
     413: {"model": ProblemBody, "description": "The body is larger than Kafka takes."},
     415: {"model": ProblemBody, "description": "The body is not said to be JSON."},
 }
 """What can be wrong with a body."""
+UNKNOWN: dict[int | str, dict[str, Any]] = {404: {"model": ProblemBody, "description": "There is nothing under this id."}}
 
 
-@router.post("/complaints", openapi_extra=body_of_submission(), responses=dict(BODY))
+@router.post("/complaints", openapi_extra=body_of_submission(), responses=BODY)
 async def submit(request: Request, body: Body, how: How) -> Response:
     """Submits a complaint: the fields of a `SubmitComplaint`. The same reference of the same source is the same complaint."""
     command = _validated(SubmitComplaint, body)
@@ -53,7 +53,7 @@ async def submit(request: Request, body: Body, how: How) -> Response:
     return await Message(request, command, stream, how, actor=f"source:{command.source}", topic=SUBMISSIONS).ask()
 
 
-@router.post("/complaints/{complaint}/commands", openapi_extra=body_of_asked(OF_A_COMPLAINT), responses=dict(BODY))
+@router.post("/complaints/{complaint}/commands", openapi_extra=body_of_asked(OF_A_COMPLAINT), responses=BODY | UNKNOWN)
 async def ask_about_complaint(request: Request, complaint: UUID, body: Body, how: How) -> Response:
     """Asks something about a complaint: `StartFix`, `Deliver` and the like.
 
@@ -68,7 +68,7 @@ async def ask_about_complaint(request: Request, complaint: UUID, body: Body, how
     return await Message(request, command, complaint, how).ask()
 
 
-@router.post("/problems/{problem_id}/commands", openapi_extra=body_of_asked({"problem"}), responses=dict(BODY))
+@router.post("/problems/{problem_id}/commands", openapi_extra=body_of_asked({"problem"}), responses=BODY)
 async def ask_about_problem(request: Request, problem_id: UUID, body: Body, how: How) -> Response:
     """Asks something about a problem, one cause behind many complaints: `OpenProblem` under an id of your choice, then the rest."""
     asked = _asked(body)
@@ -78,7 +78,7 @@ async def ask_about_problem(request: Request, problem_id: UUID, body: Body, how:
     return await Message(request, _validated(command_type, asked.data), problem_id, how).ask()
 
 
-@router.get("/commands/{message_id}")
+@router.get("/commands/{message_id}", responses=UNKNOWN)
 async def outcome(request: Request, message_id: UUID) -> Response:
     """What became of a command. With `Prefer: wait=5` it waits so many seconds until that is known."""
     answers: Answers = request.app.state.answers

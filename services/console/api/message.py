@@ -63,7 +63,8 @@ class Manner:
         str | None, Header(alias="Idempotency-Key", max_length=200, description="Asked again with it, nothing happens twice.")
     ] = None
     prefer: Annotated[
-        list[str] | None, Header(description=f"`wait=5`: wait so many seconds for the outcome, {WAIT_MAX_SECONDS} at most (RFC 7240).")
+        list[str] | None,
+        Header(alias="Prefer", description=f"`wait=5`: wait so many seconds for the outcome, {WAIT_MAX_SECONDS} at most (RFC 7240)."),
     ] = None
     actor: Annotated[str | None, Header(alias="Makegood-Actor", description="Who asks, as in `person:anna`.")] = None
     traceparent: Annotated[str | None, Header(description="W3C trace context.")] = None

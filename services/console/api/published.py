@@ -1,6 +1,6 @@
 """What is published of all that can be said: its JSON Schemas, by stored type name, and what of them the OpenAPI document needs."""
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from typing import Any
 
 from fastapi import APIRouter, Depends, FastAPI
@@ -8,6 +8,7 @@ from fastapi.openapi.utils import get_openapi
 from fastapi.responses import JSONResponse
 from pydantic.json_schema import models_json_schema
 
+from services.console.api import problems
 from services.console.api.door import known_query
 from services.console.api.models import Asked
 from services.console.api.problems import Problem, ProblemBody
@@ -18,10 +19,17 @@ from shared.contract.said import short_name
 
 OF_A_COMPLAINT = frozenset({"complaint", "case", "learning"})
 """The streams that have a complaint's id."""
-MEDIA_TYPE = "application/schema+json"
+PROBLEM = {"$ref": "#/components/schemas/ProblemBody"}
 SUFFIX = ".json"
 
-router = APIRouter(prefix="/schemas", tags=["schemas"], dependencies=[Depends(known_query)])
+
+class SchemaResponse(JSONResponse):
+    """A JSON Schema."""
+
+    media_type = "application/schema+json"
+
+
+router = APIRouter(prefix="/schemas", tags=["schemas"], dependencies=[Depends(known_query)], responses={422: {"model": ProblemBody}})
 
 
 def published() -> Mapping[str, Mapping[str, Any]]:
@@ -53,13 +61,18 @@ def index() -> list[str]:
     return list(PUBLISHED)
 
 
-@router.get("/{type_name}", responses={200: {"content": {MEDIA_TYPE: {}}}, 404: {"model": ProblemBody}}, response_class=JSONResponse)
-def schema(type_name: str) -> JSONResponse:
+@router.get(
+    "/{type_name}",
+    response_description="The schema.",
+    responses={404: {"model": ProblemBody}},
+    response_class=SchemaResponse,
+)
+def schema(type_name: str) -> SchemaResponse:
     """The JSON Schema of a command or an event, by its stored type name, with `.json` behind it or without."""
     name = type_name.removesuffix(SUFFIX)
     if name not in PUBLISHED:
         raise Problem(404, "unknown_schema", f"nothing is called {name}: /schemas lists what there is")
-    return JSONResponse(PUBLISHED[name], media_type=MEDIA_TYPE)
+    return SchemaResponse(PUBLISHED[name])
 
 
 # ---- for the OpenAPI document ----------------------------------------------------------------------------------------------
@@ -105,5 +118,15 @@ def openapi_of(app: FastAPI) -> dict[str, Any]:
             [(SubmitComplaint, "validation"), (Asked, "validation")], ref_template="#/components/schemas/{model}"
         )
         found["components"]["schemas"] |= bodies["$defs"]
+        for content in _contents(found):
+            for media_type in [name for name, of in content.items() if of.get("schema") == PROBLEM]:
+                content[problems.MEDIA_TYPE] = content.pop(media_type)
         app.openapi_schema = found
     return app.openapi_schema
+
+
+def _contents(document: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
+    """The contents of all answers."""
+    for methods in document["paths"].values():
+        for operation in methods.values():
+            yield from (answer["content"] for answer in operation["responses"].values() if "content" in answer)

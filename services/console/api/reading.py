@@ -3,14 +3,14 @@
 import base64
 import binascii
 import json
+import re
 from dataclasses import asdict
-from datetime import datetime
 from typing import Annotated, Any, Literal
 from uuid import UUID
 
 import asyncpg
 from fastapi import APIRouter, Depends, Query, Request
-from pydantic import BaseModel, Field, TypeAdapter, ValidationError
+from pydantic import BaseModel, Field, StringConstraints, TypeAdapter
 from pydantic_core import from_json
 
 from services.console.api.door import known_query, ready
@@ -20,8 +20,10 @@ from services.console.api.saying import in_a_line
 from services.console.projections.card import CARD, Card
 from shared.contract.envelope import event_id
 from shared.contract.machine import CommandRefused, InputParked
+from shared.contract.values import REFERENCE_MAX, At
 
 PAGE_MAX = 500
+POSITION_MAX = 2**63 - 1
 HISTORY_MAX = 1_000
 LISTED = ", ".join(Listed.model_fields)
 """The columns that the list shows: they are called as it calls them."""
@@ -30,37 +32,40 @@ COUNTS: tuple[Literal["kept", "broken", "refusals", "parked", "events"], ...] = 
 
 router = APIRouter(
     prefix="/api", tags=["reading"], dependencies=[Depends(known_query), Depends(ready)],
-    responses={404: {"model": ProblemBody}, 422: {"model": ProblemBody}, 503: {"model": ProblemBody}},
+    responses={422: {"model": ProblemBody, "description": "What was asked makes no sense."}, 503: {"model": ProblemBody}},
 )  # fmt: skip
+UNKNOWN: dict[int | str, dict[str, Any]] = {404: {"model": ProblemBody, "description": "There is no such complaint."}}
+Word = Annotated[str, StringConstraints(max_length=REFERENCE_MAX, pattern=re.compile("^[^\x00-\x1f\x7f]*$"))]
+"""What something may be called: PostgreSQL takes no other."""
 
 
 class Filters(BaseModel):
     """What the list can be narrowed by. Several stages may be given."""
 
     stage: list[Where] = Field(default_factory=list)
-    owner: str | None = Field(None, max_length=200, description="As in `person:anna`; `-` for those without one.")
-    product: str | None = Field(None, max_length=200)
-    source: str | None = Field(None, max_length=200)
-    ref: str | None = Field(None, max_length=200, description="The upstream's own number.")
-    severity: str | None = Field(None, max_length=200)
-    defect_kind: str | None = Field(None, max_length=200)
-    ending: str | None = Field(None, max_length=200)
+    owner: Word | None = Field(None, description="As in `person:anna`; `-` for those without one.")
+    product: Word | None = None
+    source: Word | None = Field(None, description="The upstream's name.")
+    ref: Word | None = Field(None, description="The upstream's own number.")
+    severity: Word | None = None
+    defect_kind: Word | None = None
+    ending: Word | None = Field(None, description="`confirmed`, `assumed` or `withdrawn`.")
     held: bool | None = Field(None, description="Whether a misunderstanding is raised.")
     refused: bool | None = Field(None, description="Whether anything was ever refused.")
     conflicting: bool | None = Field(None, description="Whether its upstream told us two things under one reference.")
     parked: bool | None = Field(None, description="Whether an input of it must be seen to.")
-    received_from: datetime | None = None
-    received_until: datetime | None = None
-    limit: int = Field(50, ge=1, le=PAGE_MAX)
+    received_from: At | None = Field(None, description="From this moment on.")
+    received_until: At | None = Field(None, description="Before this moment.")
+    limit: int = Field(50, ge=1, le=PAGE_MAX, description=f"Of a page; {PAGE_MAX} at most.")
     after: str | None = Field(None, max_length=200, description="The `next` of the page before.")
 
 
-@router.get("/complaints")
+@router.get("/complaints", response_description="A page of them.")
 async def complaints(request: Request, filters: Annotated[Filters, Query()]) -> Page:
     """The complaints, the last received first."""
     where, values = _where(filters)
     if filters.after:
-        values += _cursor(filters.after)
+        values += _cursor(filters.after, RECEIVED)
         where.append(f"(received_at, id) < (${len(values) - 1}, ${len(values)})")
     values.append(filters.limit + 1)
     rows = await _pool(request).fetch(
@@ -101,21 +106,21 @@ def _where(filters: Filters) -> tuple[list[str], list[Any]]:
     return where, values
 
 
-@router.get("/complaints/{complaint_id}")
+@router.get("/complaints/{complaint_id}", response_description="The complaint.", responses=UNKNOWN)
 async def complaint(request: Request, complaint_id: UUID) -> Complaint:
     """One complaint, whole."""
     return whole(complaint_id, await card_of(_pool(request), complaint_id))
 
 
-@router.get("/complaints/{complaint_id}/history")
+@router.get("/complaints/{complaint_id}/history", response_description="A page of its history.", responses=UNKNOWN)
 async def history(
     request: Request,
     complaint_id: UUID,
-    limit: Annotated[int, Query(ge=1, le=HISTORY_MAX)] = HISTORY_MAX,
-    after: Annotated[str | None, Query(max_length=200)] = None,
+    limit: Annotated[int, Query(ge=1, le=HISTORY_MAX, description="Of a page.")] = HISTORY_MAX,
+    after: Annotated[str | None, Query(max_length=200, description="The `next` of the page before.")] = None,
 ) -> History:
     """Every event and refusal, in the order of time: who, when, what, why, and where it stands in which ledger."""
-    since = _cursor_of(after, (datetime, str, int)) if after else [None, "", 0]
+    since = _cursor(after, PLACE) if after else (None, "", 0)
     rows = await _pool(request).fetch(
         "SELECT * FROM story WHERE complaint = $1 AND ($2::timestamptz IS NULL OR (at, service, position) > ($2, $3, $4))"
         " ORDER BY at, service, position LIMIT $5",
@@ -132,7 +137,7 @@ async def history(
     )
 
 
-@router.get("/counts")
+@router.get("/counts", response_description="The counts.")
 async def counts(request: Request) -> Counts:
     """How many complaints there are in each stage, and what is the matter with them."""
     rows = await _pool(request).fetch(
@@ -217,17 +222,19 @@ def happened(row: "asyncpg.Record", generation: str) -> Happened:
 # ---- places in a list ------------------------------------------------------------------------------------------------------
 
 
+RECEIVED = TypeAdapter(tuple[At, UUID])
+"""The place of a complaint in the list."""
+PLACE = TypeAdapter(tuple[At, Literal["intake", "resolution", "rootcause"], Annotated[int, Field(ge=0, le=POSITION_MAX)]])
+"""The place of an event in a history."""
+
+
 def _token(*values: Any) -> str:
     return base64.urlsafe_b64encode(json.dumps(values, default=str).encode()).decode().rstrip("=")
 
 
-def _cursor(token: str) -> list[Any]:
-    return _cursor_of(token, (datetime, UUID))
-
-
-def _cursor_of(token: str, types: tuple[type, ...]) -> list[Any]:
+def _cursor(token: str, kind: TypeAdapter[Any]) -> tuple[Any, ...]:
     try:
-        values = json.loads(base64.urlsafe_b64decode(token + "=" * (-len(token) % 4)))
-        return [TypeAdapter(of).validate_python(value) for of, value in zip(types, values, strict=True)]
-    except (ValueError, TypeError, binascii.Error, ValidationError) as error:
+        found: tuple[Any, ...] = kind.validate_json(base64.urlsafe_b64decode(token + "=" * (-len(token) % 4)))
+    except (ValueError, binascii.Error) as error:
         raise Problem(422, "invalid_request", "after: this is not the `next` of a page; begin without it") from error
+    return found

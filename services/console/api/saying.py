@@ -52,7 +52,7 @@ def _talk(event: Event) -> str | None:
         case intake.PromiseBroken(due_at=due) | resolution.PromiseBroken(due_at=due):
             return f"it was due {moment(due)}"
         case intake.MisunderstandingRaised() | resolution.MisunderstandingRaised():
-            return f"understood: {event.understood}; meant: {event.meant}"
+            return f"understood: {event.understood.rstrip('.')}; meant: {event.meant.rstrip('.')}"
         case intake.MisunderstandingCleared() | resolution.MisunderstandingCleared():
             return event.now_understood or _proof(event.proof)
         case intake.ReplyReceived(text=text) | resolution.ReplyReceived(text=text):
@@ -191,7 +191,7 @@ def _machine(event: Event) -> str | None:
 
 
 def _promise(terms: PromiseTerms) -> str:
-    return f"{terms.what}, due {moment(terms.due_at)}"
+    return f"{terms.what.rstrip('.')}, due {moment(terms.due_at)}"
 
 
 def _proof(proof: Proof) -> str:

@@ -14,6 +14,7 @@ from services.console.pages.drawing import drawn
 router = APIRouter(include_in_schema=False, dependencies=[Depends(known_query)])
 Document = Mapping[str, Any]
 METHODS = ("get", "post")
+NULL = {"type": "null"}
 
 
 @router.get("/docs")
@@ -67,7 +68,7 @@ def takes(schema: Document) -> str:
     if "enum" in schema:
         return " | ".join(map(str, schema["enum"]))
     if "anyOf" in schema:
-        return " or ".join(dict.fromkeys(takes(one) for one in schema["anyOf"]))
+        return " or ".join(dict.fromkeys(takes(one) for one in schema["anyOf"] if one != NULL))
     if schema.get("type") == "array":
         return f"list of {takes(schema.get('items', {}))}"
     return str(schema.get("format") or schema.get("type") or "")
