@@ -172,6 +172,10 @@ def test_who_does_not_wait_is_told_where_to_ask(system):
         ({"command": "Nonsense"}, 422, "no command Nonsense"),
         ({"command": "AssignOwner", "data": {}}, 422, "owner is missing"),
         ({"command": "AssignOwner", "data": {"owner": "x", "extra": 1}}, 422, "extra"),
+        ({"command": "AssignOwner", "owner": "person:anna"}, 422, "owner: not known beside command, service, data"),
+        ({"command": "AssignOwner", "data": {"owner": "x"}, "extra": 1}, 422, "put the command's fields under data"),
+        ({"command": "AssignOwner", "service": "kitchen", "data": {"owner": "x"}}, 422, "service must be one of"),
+        ({"command": "PublishPolicy", "data": {"policy": {}}}, 422, "not over HTTP"),
         ({"command": "OpenProblem", "data": {}}, 422, "problems"),
         ({"data": {}}, 422, "command"),
         ({"command": "NoteLearning", "data": {"generation": 1, "outcome": "corrected"}}, 409, "own services"),
@@ -193,13 +197,48 @@ def test_what_is_not_there_is_not_found(system):
         assert client.get("/api/complaints/17").status_code == 422
 
 
-def test_a_command_to_nothing_is_refused_and_the_refusal_recorded(system):
+def test_a_command_to_a_complaint_that_is_not_there_is_not_sent(system):
     unknown = uuid4()
-    answer = system.ask(unknown, "AssignOwner", owner="person:anna")
-    assert (answer.status_code, answer.json()["rule"]) == (409, "unknown_stream")
+    for command in ("AssignOwner", "MakePromise", "StartFix", "RecordCause"):
+        answer = system.ask(unknown, command, owner="person:anna")
+        assert (answer.status_code, answer.json()["title"]) == (404, "unknown complaint"), command
+        assert "submit it first" in answer.json()["detail"]
     with system.http() as client:
         assert client.get(f"/api/complaints/{unknown}").status_code == 404
-        assert [event["rule"] for event in client.get(f"/api/complaints/{unknown}/history").json()["events"]] == ["unknown_stream"]
+        assert client.get(f"/api/complaints/{unknown}/history").status_code == 404, "a typing error is nobody's decision"
+
+
+def test_whoever_was_answered_that_a_complaint_is_taken_finds_its_card(system):
+    for _ in range(20):
+        complaint = system.submit()
+        with system.http() as client:
+            assert client.get(f"/api/complaints/{complaint}").status_code == 200
+        assert system.ask(complaint, "AssignOwner", owner="person:anna").status_code == 200
+
+
+@pytest.mark.parametrize("command", ["SubmitComplaint", "ReportFinding"])
+def test_a_submission_under_its_own_id_is_taken_and_under_anothers_names_both(system, command):
+    ref, other = uuid4().hex, uuid4()
+    told = {"source": "hand", "ref": ref, "narrative": "It was wet."}
+    refused = system.ask(other, command, **told)
+    assert (refused.status_code, refused.json()["title"]) == (422, "another complaint")
+    assert (refused.json()["makes"], refused.json()["asked"]) == (str(complaint_id("hand", ref)), str(other))
+    for ident in (other, complaint_id("hand", ref)):
+        assert str(ident) in refused.json()["detail"]
+        with system.http() as client:
+            assert client.get(f"/api/complaints/{ident}").status_code == 404
+    taken = system.ask(complaint_id("hand", ref), command, **told)
+    assert (taken.status_code, taken.json()["status"]) == (200, "accepted")
+
+
+def test_what_is_told_again_or_otherwise_is_called_so(system):
+    told = {"source": "shop", "ref": uuid4().hex, "narrative": "The bread was wet."}
+    with system.http() as client:
+        answers = [client.post("/api/complaints", json=told | more) for more in ({}, {}, {"narrative": "The bread was dry."})]
+        assert [answer.json()["status"] for answer in answers] == ["accepted", "repeated", "conflicting"]
+        assert [answer.status_code for answer in answers] == [200, 200, 200]
+        assert [event["type"] for event in answers[2].json()["events"]] == ["intake.SubmissionConflicted.v1"]
+        assert client.get(answers[2].headers["Location"]).json()["status"] == "conflicting"
 
 
 # ---- reading ---------------------------------------------------------------------------------------------------------------

@@ -3,14 +3,14 @@
 import base64
 import binascii
 import json
-import re
 from dataclasses import asdict
 from typing import Annotated, Any, Literal
 from uuid import UUID
 
 import asyncpg
 from fastapi import APIRouter, Depends, Query, Request
-from pydantic import BaseModel, Field, StringConstraints, TypeAdapter
+from pydantic import AfterValidator, BaseModel, Field, StringConstraints, TypeAdapter
+from pydantic.config import JsonDict
 from pydantic_core import from_json
 
 from services.console.api.door import known_query, ready
@@ -20,7 +20,7 @@ from services.console.api.saying import in_a_line
 from services.console.projections.card import CARD, Card
 from shared.contract.envelope import event_id
 from shared.contract.machine import CommandRefused, InputParked
-from shared.contract.values import REFERENCE_MAX, At
+from shared.contract.values import REFERENCE_MAX, At, printable
 
 PAGE_MAX = 500
 POSITION_MAX = 2**63 - 1
@@ -35,7 +35,8 @@ router = APIRouter(
     responses={422: {"model": ProblemBody, "description": "What was asked makes no sense."}, 503: {"model": ProblemBody}},
 )  # fmt: skip
 UNKNOWN: dict[int | str, dict[str, Any]] = {404: {"model": ProblemBody, "description": "There is no such complaint."}}
-Word = Annotated[str, StringConstraints(max_length=REFERENCE_MAX, pattern=re.compile("^[^\x00-\x1f\x7f]*$"))]
+PRINTABLE: JsonDict = {"pattern": r"^[^\x00-\x08\x0b\x0c\x0e-\x1f\x7f]*$"}
+Word = Annotated[str, StringConstraints(max_length=REFERENCE_MAX), AfterValidator(printable), Field(json_schema_extra=PRINTABLE)]
 """What something may be called: PostgreSQL takes no other."""
 
 

@@ -1,12 +1,13 @@
 """A card is the same whatever order the services' facts come in, and a later generation begins anew."""
 
 from datetime import UTC, datetime, timedelta
+from uuid import UUID
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from services.console.projections.card import CARD, Card, with_event
+from services.console.projections.card import CARD, ENDED_MAX, Card, with_event
 from shared.contract.catalogue import EVENTS
 from shared.contract.said import decode
 from tests.shared.contract.test_golden import GOLDEN
@@ -118,6 +119,76 @@ def test_promises_are_counted():
     assert list(card(RECEIVED, made, owned, taken_over).promises) == [str(made.promise.promise_id)], "it has one holder at a time"
     after = card(RECEIVED, made, owned, taken_over, broken)
     assert (after.promises, after.case.broken) == ({}, 1)
+
+
+MADE = golden("intake.PromiseMade")
+TERMS = MADE.promise
+PROMISED = str(TERMS.promise_id)
+TAKEN_OVER = golden("resolution.ObligationsTakenOver", promises=(TERMS,))
+
+
+def states(found):
+    return {key: one.state for key, one in found.book.items()}
+
+
+@pytest.mark.parametrize(
+    ("event", "state"),
+    [
+        (golden("resolution.PromiseKept", promise_id=TERMS.promise_id), "kept"),
+        (golden("resolution.PromiseBroken", promise_id=TERMS.promise_id), "broken"),
+        (golden("resolution.PromiseRenegotiated", promise_id=TERMS.promise_id), "renegotiated"),
+        (golden("resolution.CaseClosed", released=(TERMS.promise_id,)), "released"),
+    ],
+)
+def test_a_promise_that_has_ended_is_still_told_and_how_it_ended(event, state):
+    found = card(RECEIVED, MADE, OWNED, OPENED, TAKEN_OVER, event)
+    assert states(found)[PROMISED] == state
+    assert (found.book[PROMISED].what, found.book[PROMISED].due_at, found.book[PROMISED].made_at) == (
+        TERMS.what,
+        TERMS.due_at,
+        TERMS.made_at,
+    )
+    assert PROMISED not in found.promises
+
+
+def test_a_promise_that_was_renegotiated_goes_on_under_its_new_terms():
+    event = golden("intake.PromiseRenegotiated", promise_id=TERMS.promise_id)
+    found = card(RECEIVED, MADE, event)
+    assert states(found) == {PROMISED: "renegotiated", str(event.becomes.promise_id): "open"}
+    assert found.next_promise_at == event.becomes.due_at
+
+
+def test_a_promise_is_told_while_it_is_handed_over_and_by_resolution_alone_afterwards():
+    assert states(card(RECEIVED, MADE, OWNED)) == {PROMISED: "open"}
+    assert states(card(RECEIVED, MADE, OWNED, OPENED)) == {}, "what resolution did not take over is not open"
+    many = [
+        golden("resolution.PromiseKept", promise_id=TERMS.promise_id),
+        *(event for number in range(ENDED_MAX) for event in kept_one(number)),
+    ]
+    after = card(RECEIVED, MADE, OWNED, OPENED, TAKEN_OVER, *many)
+    assert len(after.book) == ENDED_MAX, "the newest"
+    assert PROMISED not in after.book
+    assert after.case.kept == ENDED_MAX + 1
+    assert (after.promises, after.next_promise_at) == ({}, None)
+
+
+def kept_one(number):
+    terms = TERMS.model_copy(update={"promise_id": UUID(int=number)})
+    return golden("resolution.PromiseMade", promise=terms), golden("resolution.PromiseKept", promise_id=terms.promise_id)
+
+
+def test_what_is_open_when_a_complaint_is_reopened_is_open_once():
+    found = card(RECEIVED, MADE, OWNED, OPENED, TAKEN_OVER, FIXED, DELIVERED, CONFIRMED, REOPENED)
+    assert list(found.promises) == [PROMISED]
+    again = golden("intake.PromiseMade", promise=TERMS.model_copy(update={"promise_id": UUID(int=1)}))
+    assert set(card(again, start=found).promises) == {PROMISED, str(UUID(int=1))}
+
+
+def test_new_evidence_opens_the_decision_again_and_an_objection_alone_does_not():
+    decided = card(RECEIVED, OWNED, OPENED, golden("resolution.DecisionMade", verdict="uphold"), FIXED, DELIVERED)
+    for because, verdict in (("not_as_decided", "uphold"), ("new_evidence", None)):
+        found = card(golden("resolution.DeliveryObjected", generation=1, because=because), start=decided)
+        assert (found.stage, found.case.verdict) == ("fix", verdict)
 
 
 @pytest.mark.parametrize("type_name", sorted(EVENTS))

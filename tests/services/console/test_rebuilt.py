@@ -16,12 +16,15 @@ from tests.shared.machine.live import until
 from tests.system import SHARDS
 
 KEPT = {
-    "complaints": "SELECT id, stage, source, ref, owner, refusals, convert_from(card, 'UTF8') FROM {0}.complaints ORDER BY id",
+    "complaints": (
+        "SELECT id, stage, source, ref, owner, refusals, conflicts, parked, broken, next_promise_at, summary, convert_from(card, 'UTF8')"
+        " FROM {0}.complaints ORDER BY id"
+    ),
     "story": (
         "SELECT service, shard, position, complaint, stream, kind, version, type, at, actor, message_id, hash, body"
         " FROM {0}.story ORDER BY service, shard, position"
     ),
-    "outcomes": "SELECT message_id, outcome, service, shard, first, last FROM {0}.outcomes ORDER BY message_id",
+    "outcomes": "SELECT message_id, service, shard, first, last, stream, outcome, cause FROM {0}.outcomes ORDER BY 1, 2, 3, 4",
     "places": "SELECT service, shard, position, hash FROM {0}.places ORDER BY 1, 2",
 }
 
@@ -31,6 +34,7 @@ async def test_a_projection_rebuilt_from_nothing_equals_the_one_kept_live(system
         complaint = system.submit(product="bread" if number % 2 else "cake")
         system.ask(complaint, "StartFix")
         system.ask(complaint, "AssignOwner", owner="person:anna")
+        system.ask(complaint, "MakePromise", what="A call", due_at="2099-01-01T00:00:00Z")
     owner = await asyncpg.connect(system.stack.owner_dsn)
     await owner.execute("DROP SCHEMA IF EXISTS console_again CASCADE; CREATE SCHEMA console_again")
     await migrate(owner, CONSOLE, "console_again", "makegood_console", SHARDS)

@@ -1,0 +1,62 @@
+"""What the page says would move a complaint on, does: a complaint that follows it comes as far as the customer's ending."""
+
+import html
+import re
+import shlex
+from datetime import UTC, datetime, timedelta
+
+from deploy.cli.asked import named, with_values
+
+LATER = (datetime.now(UTC) + timedelta(days=2)).strftime("%Y-%m-%dT%H:%M:00Z")
+
+
+def copied(system, complaint):
+    """The command that the page shows, with what is in capitals filled in."""
+    with system.http() as client:
+        page = client.get(f"/complaints/{complaint}").text
+    if not (found := re.search("<pre>(makegood command send .+?)</pre>", page)):
+        return None
+    _, _, _, about, command, *sets = shlex.split(html.unescape(found[1]))
+    assert about == str(complaint)
+    filled = {"TEXT": "As was said.", "person:NAME": "person:anna", "YYYY-MM-DDTHH:MM:00Z": LATER}
+    typed = [f"{name}={filled.get(value, value)}" for name, value in (pair.split("=", 1) for pair in sets if pair != "--set")]
+    return command, typed
+
+
+def follows(system, complaint, reply):
+    command, typed = copied(system, complaint)
+    typed = [one.replace("REPLY", reply) for one in typed]
+    stage = system.until(complaint)["stage"]
+    answer = system.ask(complaint, command, **with_values({}, typed, named(command)))
+    assert answer.status_code == 200, (stage, command, answer.text)
+    return command
+
+
+def test_whoever_does_what_the_page_says_comes_to_the_customers_ending(system):
+    complaint = system.submit(customer={"name": "Bo Li"})
+    reply = system.ask(complaint, "RecordReply", text="It is dry.").json()["events"][0]["data"]["reply_id"]
+    system.ask(complaint, "RaiseMisunderstanding", understood="Today.", meant="Tomorrow.")
+    done = [follows(system, complaint, reply) for _ in range(7)]
+    assert done == [
+        "ClearMisunderstanding", "AssignOwner", "AcceptOwnership", "Acknowledge", "StateNeed", "MakePromise", "CompleteOwnership",
+    ]  # fmt: skip
+    system.until_event(complaint, "resolution.ObligationsTakenOver.v1")
+    done = [follows(system, complaint, reply) for _ in range(5)]
+    assert done == ["MakeDecision", "StartFix", "CompleteFix", "Deliver", "ConfirmDelivery"]
+    assert system.until(complaint, stage="retrain")["ending"] == "confirmed"
+    assert copied(system, complaint) is None, "what is to be learned is not for a card to say"
+
+
+def test_an_answer_after_a_decline_is_completed_without_a_start(system):
+    complaint = system.submit()
+    for _ in range(6):
+        follows(system, complaint, "")
+    system.until_event(complaint, "resolution.ObligationsTakenOver.v1")
+    system.ask(complaint, "MakeDecision", verdict="decline", reasons=["It was eaten."], no_alternative="There is none.")
+    assert follows(system, complaint, "") == "CompleteFix"
+
+
+def test_an_owner_whose_name_has_spaces_is_written_so_that_a_shell_keeps_it_whole(system):
+    complaint = system.submit()
+    system.ask(complaint, "AssignOwner", owner="Anna B; rm -rf /")
+    assert copied(system, complaint) == ("AcceptOwnership", ["by=Anna B; rm -rf /"])
