@@ -4,10 +4,12 @@ The roles' password is MAKEGOOD_ROLE_PASSWORD, one for all of them: the installa
 roles have none, and get in only where the server trusts the connection, as the embedded one trusts its loopback.
 """
 
-import os
 from urllib.parse import quote, urlsplit, urlunsplit
 
-STAGES = ("intake", "resolution", "rootcause")
+from shared.contract import envelope
+from shared.settings import load
+
+STAGES = envelope.SERVICES
 """The services that decide; their schemas hold the machine's tables."""
 SERVICES = (*STAGES, "console")
 """All services that have a schema and a role."""
@@ -20,7 +22,7 @@ def role(service: str) -> str:
 
 def password() -> str:
     """The roles' password; empty for none."""
-    return os.environ.get("MAKEGOOD_ROLE_PASSWORD", "")
+    return load().role_password
 
 
 def role_dsn(owner_dsn: str, service: str) -> str:

@@ -1,10 +1,23 @@
-"""Settings: from the environment (`MAKEGOOD_…`), the same for every process."""
+"""Settings: from the environment (`MAKEGOOD_…`). Beside each stands which process reads it."""
 
 from ipaddress import ip_address
 from pathlib import Path
+from typing import Any
 
 from pydantic import Field, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
+
+from shared.contract.envelope import TENANT
+
+ALL = "all: the services, `makegood`"
+SERVICES = "the services"
+COMMAND = "`makegood`"
+INSTALL = "`makegood install`, `makegood up`"
+
+
+def _setting(default: Any, read_by: str, about: str, **limits: Any) -> Any:
+    """A setting: its default, who reads it, and what it means, with its unit."""
+    return Field(default, description=about, json_schema_extra={"read_by": read_by}, **limits)
 
 
 class Settings(BaseSettings):
@@ -12,21 +25,41 @@ class Settings(BaseSettings):
 
     model_config = SettingsConfigDict(env_prefix="MAKEGOOD_", extra="ignore")
 
-    kafka: str = Field("127.0.0.1:9092", description="Kafka's bootstrap servers, comma separated.")
-    database: str = Field(
+    kafka: str = _setting("127.0.0.1:9092", ALL, "Kafka's bootstrap servers, comma separated.")
+    database: str = _setting(
         "postgresql://127.0.0.1/makegood",
-        description="PostgreSQL, as a URL. A service logs in with its own role; `makegood` itself as the owner.",
+        ALL,
+        "PostgreSQL, as a URL. `makegood` itself reads and installs as the owner, and needs the owner's URL. `makegood run` needs the "
+        "server and the database only: it logs in as the service's own role, whoever the URL names.",
     )
-    home: Path = Field(Path(".makegood"), description="Where the embedded stack keeps everything.")
-    tenant: str = Field("default", description="The tenant of this installation.")
-    shards: int = Field(16, ge=1, le=1024, description="Shards of a new installation: fixed when it is made.")
-    port: int = Field(0, ge=0, le=65535, description="A service's port for /healthz, /readyz and /metrics; 0 for none.")
-    bind: str = Field("127.0.0.1", description="The address to listen on. Only loopback until logins exist.")
-    submissions: str = Field("complaints.submissions", description="The topics that upstreams write to, comma separated.")
-    batch_records: int = Field(500, ge=1, le=10_000, description="Most records a batch takes, over all shards.")
-    session_timeout_ms: int = Field(10_000, ge=1000, description="Kafka's session time-out of a consumer, in milliseconds.")
-    otlp: str = Field("", description="Where traces go (OTLP over HTTP, e.g. http://127.0.0.1:4318/v1/traces); empty for nowhere.")
-    log_level: str = Field("INFO", description="DEBUG, INFO, WARNING or ERROR.")
+    role_password: str = _setting(
+        "",
+        "`makegood install`, `makegood run`",
+        "The password of the services' roles, one for all of them: `install` sets it, `run` logs in with it. Empty: they have none, and "
+        "get in only where PostgreSQL trusts the connection.",
+    )
+    console: str = _setting("", COMMAND, "The console's address, as in http://127.0.0.1:8000, where it is not the embedded stack's.")
+    home: Path = _setting(Path(".makegood"), COMMAND, "Where the embedded stack keeps everything.")
+    maven: str = _setting("", "`makegood up`", "A mirror of Maven Central, for the jars of the embedded Kafka; empty for Maven Central.")
+    tenant: str = _setting(TENANT, ALL, f"The tenant of this installation. There can be no other than `{TENANT}` yet.")
+    shards: int = _setting(16, INSTALL, "Shards of a new installation: fixed when it is made.", ge=1, le=1024)
+    port: int = _setting(
+        0, SERVICES, "The port for /healthz, /readyz and /metrics, and for the console's API and pages; 0 for none.", ge=0, le=65535
+    )
+    bind: str = _setting("127.0.0.1", SERVICES, "The address to listen on. Only loopback until logins exist.")
+    submissions: str = _setting(
+        "complaints.submissions",
+        f"intake, {INSTALL}, `makegood doctor`, `makegood replay`",
+        "The topics that upstreams write to, comma separated. `install` makes them. One that was ever read stays in the list.",
+    )
+    batch_records: int = _setting(500, SERVICES, "Most records of one batch: one shard, one transaction.", ge=1, le=10_000)
+    session_timeout_ms: int = _setting(10_000, SERVICES, "Kafka's session time-out of a consumer, in milliseconds.", ge=1000)
+    otlp: str = _setting(
+        "",
+        "`makegood trace export`",
+        "Where traces go (OTLP over HTTP, e.g. http://127.0.0.1:4318/v1/traces); empty for nowhere.",
+    )
+    log_level: str = _setting("INFO", SERVICES, "DEBUG, INFO, WARNING or ERROR.")
 
     @field_validator("bind")
     @classmethod
@@ -38,6 +71,13 @@ class Settings(BaseSettings):
         if not loopback:
             raise ValueError(f"{bind} is not loopback: there are no logins yet, so nobody else may reach this. Say 127.0.0.1")
         return bind
+
+    @field_validator("tenant")
+    @classmethod
+    def _only_one(cls, tenant: str) -> str:
+        if tenant != TENANT:
+            raise ValueError(f"there is only the tenant {TENANT} yet, since ids are derived under it, not {tenant!r}: leave it out")
+        return tenant
 
     @property
     def submission_topics(self) -> tuple[str, ...]:

@@ -13,6 +13,8 @@ from shared.settings import Settings, load
 
 OUTSIDE = ("MAKEGOOD_KAFKA", "MAKEGOOD_DATABASE")
 """What names servers from outside: both, or neither."""
+VALUE_ERROR = "Value error, "
+"""What pydantic puts before a sentence of ours."""
 
 
 def settings() -> Settings:
@@ -20,13 +22,16 @@ def settings() -> Settings:
     try:
         return load()
     except ValidationError as error:
-        wrong = "; ".join(f"MAKEGOOD_{str(one['loc'][0]).upper()}: {one['msg']}" for one in error.errors(include_url=False))
+        wrong = "; ".join(
+            f"MAKEGOOD_{str(one['loc'][0]).upper()}: {str(one['msg']).removeprefix(VALUE_ERROR)}" for one in error.errors(include_url=False)
+        )
         stop(f"A setting in the environment can't be: {wrong}.", Exit.USAGE)
 
 
 def home_of(given: Path | None) -> Path:
-    """The home: what was given, else the settings'. Absolute."""
-    return (given or settings().home).expanduser().absolute()
+    """The home: what was given, else the settings'. Absolute. Ends the command where a setting can't be, whichever it is."""
+    told = settings()
+    return (given or told.home).expanduser().absolute()
 
 
 def outside() -> bool:

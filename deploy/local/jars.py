@@ -18,6 +18,8 @@ from pathlib import Path
 
 import truststore
 
+from shared.settings import load
+
 LIST = Path(__file__).with_name("jars.txt")
 AT_ONCE = 6
 """Downloads side by side."""
@@ -142,7 +144,7 @@ def _downloaded(jar: Jar, beside: Path) -> Path:
     from jgo.constants import MAVEN_CENTRAL_URL  # noqa: PLC0415
     from jgo.maven import MavenContext  # noqa: PLC0415
 
-    central = {"central": os.environ.get("MAKEGOOD_MAVEN") or MAVEN_CENTRAL_URL}
+    central = {"central": load().maven or MAVEN_CENTRAL_URL}
     for tries_left in reversed(range(TRIES)):
         shutil.rmtree(beside, ignore_errors=True)  # jgo would take what a broken download left there for whole
         found = MavenContext(repo_cache=beside, remote_repos=central).project(jar.group, jar.artifact).at_version(jar.version).artifact()

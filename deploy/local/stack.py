@@ -56,7 +56,7 @@ def running(home: Path) -> Stack | None:
     embedded = found if found is not None and found.alive and found.phase == "running" else None
     kafka = told.kafka if "MAKEGOOD_KAFKA" in os.environ else embedded.kafka if embedded else ""
     database = told.database if "MAKEGOOD_DATABASE" in os.environ else embedded.database if embedded else ""
-    console = os.environ.get("MAKEGOOD_CONSOLE") or (embedded.console if embedded else "")
+    console = told.console or (embedded.console if embedded else "")
     if not kafka or not database:
         return None
     return Stack(home, kafka, database, console, embedded.roles if embedded and database == embedded.database else {})
