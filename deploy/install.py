@@ -45,7 +45,7 @@ async def install(owner_dsn: str, kafka: str, settings: Settings, folders: Mappi
     Args:
         owner_dsn: PostgreSQL, as a role that may create roles and schemas (and the database, if it isn't there).
         kafka: Kafka's bootstrap servers.
-        settings: The tenant, and the number of shards of a new installation; an existing one keeps its own number.
+        settings: The tenant, the topics of upstreams, and the number of shards of a new installation; an existing one keeps its own.
         folders: The migrations of each service.
 
     Raises:
@@ -65,7 +65,7 @@ async def install(owner_dsn: str, kafka: str, settings: Settings, folders: Mappi
                 await _refuse_old_facts(kafka, await partitions(client))
             else:
                 _compare(found, cluster, settings.tenant)
-            made = await ensure(client, found["shards"] if found else settings.shards)
+            made = await ensure(client, found["shards"] if found else settings.shards, settings.submission_topics)
         row = found or await _begin(connection, settings, cluster)
         applied = []
         for service, folder in folders.items():
@@ -127,8 +127,8 @@ def _compare(row: asyncpg.Record, cluster: str, tenant: str) -> None:
         )
     if row["tenant"] != tenant:
         raise InstallationDiffers(
-            f"this installation was made for the tenant {row['tenant']!r}, not {tenant!r}: set MAKEGOOD_TENANT to it, or name another "
-            "database in MAKEGOOD_DATABASE"
+            f"this installation was made for the tenant {row['tenant']!r}, which this release does not serve ({tenant!r} alone): name "
+            "another database in MAKEGOOD_DATABASE"
         )
 
 

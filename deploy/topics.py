@@ -1,7 +1,7 @@
 """The topics: made here, with one partition for each shard, and never by first use."""
 
 import asyncio
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Iterable, Mapping
 from contextlib import asynccontextmanager
 
 from aiokafka import AIOKafkaConsumer, TopicPartition
@@ -80,33 +80,39 @@ async def holding_records(kafka: str, counts: Mapping[str, int]) -> list[str]:
     return sorted({place.topic for place, end in ends.items() if end})
 
 
-async def ensure(client: AIOKafkaAdminClient, shards: int) -> list[str]:
-    """Makes the topics that are missing, waits until they can be used, and gives their names.
+def topics_with(submissions: Iterable[str] = ()) -> Mapping[str, Mapping[str, str]]:
+    """All topics with their settings, those that upstreams have for themselves among them."""
+    return {**TOPICS, **dict.fromkeys(submissions, TOPICS[SUBMISSIONS])}
+
+
+async def ensure(client: AIOKafkaAdminClient, shards: int, submissions: Iterable[str] = ()) -> list[str]:
+    """Makes the topics that are missing, waits until they can be used, and gives their names. `submissions`: upstreams' own topics.
 
     Raises:
         TopicsDiffer: when one that is there has another number of partitions than there are shards.
         KafkaError: when Kafka refuses to make one.
         TimeoutError: when the new ones can't be used in time.
     """
-    missing = _missing(await partitions(client), shards)
+    ours = topics_with(submissions)
+    missing = _missing(await partitions(client), shards, ours)
     if missing:
-        wanted = [NewTopic(topic, shards, REPLICAS, replica_assignments={}, topic_configs=dict(TOPICS[topic])) for topic in missing]
+        wanted = [NewTopic(topic, shards, REPLICAS, replica_assignments={}, topic_configs=dict(ours[topic])) for topic in missing]
         _check(await client.create_topics(wanted))
         async with asyncio.timeout(USABLE_SECONDS):
-            while _missing(await _usable(client), shards):  # noqa: ASYNC110 - Kafka has no event to wait for
+            while _missing(await _usable(client), shards, ours):  # noqa: ASYNC110 - Kafka has no event to wait for
                 await asyncio.sleep(POLL_SECONDS)
     return missing
 
 
-def _missing(there: Mapping[str, int], shards: int) -> list[str]:
-    wrong = {topic: there[topic] for topic in TOPICS if topic in there and there[topic] != shards}
+def _missing(there: Mapping[str, int], shards: int, ours: Iterable[str]) -> list[str]:
+    wrong = {topic: there[topic] for topic in ours if topic in there and there[topic] != shards}
     if wrong:
         found = ", ".join(f"{topic} has {count}" for topic, count in sorted(wrong.items()))
         raise TopicsDiffer(
             f"this installation has {shards} shards and each topic must have as many partitions, but {found}. The number is fixed when an "
             "installation is made: use its own Kafka, or set MAKEGOOD_SHARDS for a new one."
         )
-    return [topic for topic in TOPICS if topic not in there]
+    return [topic for topic in ours if topic not in there]
 
 
 async def _usable(client: AIOKafkaAdminClient) -> dict[str, int]:

@@ -4,10 +4,9 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from datetime import datetime, timedelta
 
 from deploy.doctor.offsets import incarnations, offsets
-from deploy.doctor.seen import Behind, Finding, Seen, Shard
+from deploy.doctor.seen import NOT_INSTALLED, Behind, Finding, Seen, Shard
 from deploy.doctor.words import fine, note, shards_in_words, wrong
 from deploy.local.part import State
-from deploy.topics import TOPICS
 
 BEHIND_MAX = timedelta(seconds=10)
 """So long may an event wait for Kafka, or for the console, before somebody should look."""
@@ -32,6 +31,11 @@ STREAM_WAITS = frozenset({"mind_failed", "process_died", "waiting"})
 GIB = 1024**3
 
 
+def log_of(seen: Seen, name: str) -> str:
+    """Where a service's log is, in words."""
+    return "the standard error of that process" if seen.outside else f"{seen.home}/logs/{name}.log"
+
+
 def judge(seen: Seen) -> list[Finding]:
     """All findings, in the order in which one would look."""
     return [finding for question in QUESTIONS for finding in question(seen)]
@@ -54,8 +58,13 @@ def processes(seen: Seen) -> Iterator[Finding]:
         yield wrong("processes", f"{part['name']} is {part['state']}", f"its log tells why: {part['log']}")
     silent = [service for service in status.services if not service["ready"] and not service["troubles"]]
     for service in silent:
-        what = f"{service['service']} is not ready: it waits {service['waits'] or 'for its shards'}"
-        yield wrong("processes", what, f"it goes on by itself when that is there; its log: {seen.home}/logs/{service['service']}.log")
+        name = service["service"]
+        if silence := service.get("silence"):
+            start = f"`makegood run {name}` starts one" if seen.outside else f"its log tells why: {log_of(seen, name)}"
+            yield wrong("processes", f"{name} is not ready: {silence}", start)
+            continue
+        what = f"{name} is not ready: it waits {service['waits'] or 'for its shards'}"
+        yield wrong("processes", what, f"it goes on by itself when that is there; its log: {log_of(seen, name)}")
     if status.services and not unready and not silent:
         yield fine("processes", f"{', '.join(part['name'] for part in status.parts) or 'the console'}: all that should run does")
     restarted = [f"{part['name']} ({part['restarts']})" for part in status.parts if part["restarts"]]
@@ -82,7 +91,12 @@ def servers(seen: Seen) -> Iterator[Finding]:
             "kafka", f"it can't be looked at: {seen.kafka_silence}", "see that it runs; `makegood status` tells of the embedded one"
         )
     if seen.database_silence:
-        yield wrong("postgres", f"it can't be looked at: {seen.database_silence}", "see that it runs, and that MAKEGOOD_DATABASE names it")
+        do = (
+            "`makegood install`"
+            if seen.database_silence == NOT_INSTALLED
+            else "see that it runs, and that MAKEGOOD_DATABASE names it, as its owner"
+        )
+        yield wrong("postgres", f"it can't be looked at: {seen.database_silence}", do)
     if seen.kafka is None or seen.database is None:
         return
     expected = seen.database.installation.cluster_id
@@ -101,7 +115,8 @@ def topics(seen: Seen) -> Iterator[Finding]:
     if seen.kafka is None or seen.database is None:
         return
     shards = seen.database.installation.shards
-    missing = [topic for topic in TOPICS if topic not in seen.kafka.partitions]
+    wanted = seen.kafka.wanted
+    missing = [topic for topic in wanted if topic not in seen.kafka.partitions]
     if missing:
         yield wrong("topics", f"missing: {', '.join(missing)}", "`makegood up` (or `makegood install`) makes them")
     counts = {topic: count for topic, count in seen.kafka.partitions.items() if count != shards}
@@ -109,9 +124,9 @@ def topics(seen: Seen) -> Iterator[Finding]:
         what = f"{topic} has {count} partitions, this installation has {shards} shards"
         yield wrong("topics", what, "nothing can be read from it so: delete it and `makegood install`, or put back the one that was there")
     if not missing and not counts:
-        yield fine("topics", f"all {len(TOPICS)} are there, with {shards} partitions each")
+        yield fine("topics", f"all {len(wanted)} are there, with {shards} partitions each")
     for topic, settings in seen.kafka.configs.items():
-        for name, value in TOPICS[topic].items():
+        for name, value in wanted[topic].items():
             if settings.get(name) != value:
                 what = f"{topic} has {name}={settings.get(name)}, not {value}"
                 yield wrong("topics", what, f"kafka-configs --alter --topic {topic} --add-config {name}={value}")
@@ -161,7 +176,7 @@ def troubles(seen: Seen) -> Iterator[Finding]:
             if head.attempts >= DEATHS and name in unready and str(head.shard) not in unready[name]:
                 trying = f", trying {head.trying}" if head.trying else ""
                 what = f"{name} has taken shard {head.shard} over {head.attempts} times without finishing a batch{trying}"
-                yield wrong("shards", what, f"its log tells why: {seen.home}/logs/{name}.log; a record that it dies of is parked by itself")
+                yield wrong("shards", what, f"its log tells why: {log_of(seen, name)}; a record that it dies of is parked by itself")
 
 
 def parked(seen: Seen) -> Iterator[Finding]:

@@ -15,19 +15,20 @@ from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
 from aiokafka.errors import KafkaError
 
 from deploy import migrate
-from deploy.database import Installation, NotInstalled, connected, installation, use
-from deploy.doctor.seen import Behind, DatabaseSeen, KafkaSeen, Seen, Shard
+from deploy.database import NOTHING_THERE, Installation, connected, installation, use
+from deploy.doctor.seen import NOT_INSTALLED, Behind, DatabaseSeen, KafkaSeen, Seen, Shard
 from deploy.install import FOLDERS
 from deploy.local import state
 from deploy.local.stack import Stack, running
 from deploy.local.supervisor import release
 from deploy.roles import STAGES
 from deploy.status import look
-from deploy.topics import TOPICS, admin, cluster_id, partitions
+from deploy.topics import admin, cluster_id, partitions, topics_with
 from shared.kafka import topic_ids
 from shared.machine import store
 from shared.machine.head import Head
 from shared.policy.model import Policy
+from shared.settings import load
 
 KAFKA_SECONDS = 20.0
 SETTINGS = ("fsync", "full_page_writes", "synchronous_commit", "data_checksums", "server_version", "max_connections")
@@ -63,11 +64,12 @@ async def _with_kafka(seen: Seen, stack: Stack) -> Seen:
 async def _kafka(address: str) -> KafkaSeen:
     async with admin(address) as client:
         there = await partitions(client)
-        ours = {topic: there[topic] for topic in TOPICS if topic in there}
+        wanted = topics_with(load().submission_topics)
+        ours = {topic: there[topic] for topic in wanted if topic in there}
         ids = await topic_ids(client._client, ours) if ours else {}  # noqa: SLF001 - the library has no other way to ask
         configs = {topic: await _configs(client, topic) for topic in ours}
         cluster = await cluster_id(client)
-    return KafkaSeen(cluster, ours, ids, await _ranges(address, ours), configs)
+    return KafkaSeen(cluster, ours, ids, await _ranges(address, ours), configs, wanted)
 
 
 async def _configs(client: Any, topic: str) -> Mapping[str, str]:
@@ -94,8 +96,8 @@ async def _with_database(seen: Seen, stack: Stack) -> Seen:
         async with connected(stack.owner_dsn) as connection:
             there = await installation(connection)
             return replace(seen, database=await _database(connection, there))
-    except NotInstalled:
-        return replace(seen, database_silence="nothing is installed in it")
+    except NOTHING_THERE:
+        return replace(seen, database_silence=NOT_INSTALLED)
     except AWAY as error:
         return replace(seen, database_silence=str(error) or type(error).__name__)
 

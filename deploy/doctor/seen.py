@@ -2,16 +2,19 @@
 
 import enum
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
 from deploy.database import Installation
 from deploy.status import Status
+from deploy.topics import topics_with
 from shared.machine.head import Head
 
 Shard = tuple[str, int]
 """A service and one of its shards."""
 Partition = tuple[str, int]
+NOT_INSTALLED = "nothing is installed in it"
+"""Why a database could not be looked at that answers."""
 
 
 class Level(enum.StrEnum):
@@ -49,6 +52,8 @@ class KafkaSeen:
     """The first offset that is there, and the one after the last."""
     configs: Mapping[str, Mapping[str, str]]
     """The topics' settings."""
+    wanted: Mapping[str, Mapping[str, str]] = field(default_factory=topics_with)
+    """The topics that there must be, with the settings they must have."""
 
 
 @dataclass(frozen=True)
