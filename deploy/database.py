@@ -13,6 +13,10 @@ class NotInstalled(RuntimeError):
     """There is no installation in this database."""
 
 
+NOTHING_THERE = (NotInstalled, asyncpg.UndefinedTableError, asyncpg.InvalidSchemaNameError, asyncpg.InvalidCatalogNameError)
+"""What is raised where nothing was installed in a database, or where there is no such database."""
+
+
 @dataclass(frozen=True, slots=True)
 class Installation:
     """What an installation is: the row that was written when it was made."""

@@ -6,11 +6,12 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
+from urllib.parse import parse_qsl, urlencode, urlsplit, urlunsplit
 
 import asyncpg
 import httpx
 
-from deploy.database import connected, use
+from deploy.database import NOTHING_THERE, connected, use
 from deploy.local import state
 from deploy.local.part import State
 from deploy.local.stack import Stack, running
@@ -32,6 +33,10 @@ class Status:
     parts: list[dict[str, Any]] = field(default_factory=list)
     services: list[dict[str, Any]] = field(default_factory=list)
     console: str = ""
+    kafka: str = ""
+    """Bootstrap servers."""
+    database: str = ""
+    """The owner's URL, without a password."""
     counts: Mapping[str, Any] | None = None
     relay: list[dict[str, Any]] = field(default_factory=list)
     wrong: list[str] = field(default_factory=list)
@@ -40,6 +45,16 @@ class Status:
     def well(self) -> bool:
         """Whether all is as it should be."""
         return not self.wrong
+
+
+def without_password(dsn: str) -> str:
+    """A database's URL as it may be shown: whom it logs in as, and not with what."""
+    parts = urlsplit(dsn)
+    login, at, place = parts.netloc.rpartition("@")
+    told = parse_qsl(parts.query, keep_blank_values=True)
+    shown = [(name, value) for name, value in told if name != "password"]
+    query = parts.query if shown == told else urlencode(shown)
+    return urlunsplit(parts._replace(netloc=f"{login.partition(':')[0]}{at}{place}", query=query))
 
 
 async def look(home: Path, *, from_outside: bool) -> Status:
@@ -72,7 +87,7 @@ def _parts(found: Status, written: state.StackState) -> None:
 
 
 async def _beyond(found: Status, stack: Stack) -> None:
-    found.console = stack.console_url
+    found.console, found.kafka, found.database = stack.console_url, stack.kafka, without_password(stack.owner_dsn)
     addresses = {part["name"]: part["address"] for part in found.parts if part["address"].startswith("http")}
     if not addresses and stack.console_url:
         addresses = {"console": stack.console_url}
@@ -82,10 +97,13 @@ async def _beyond(found: Status, stack: Stack) -> None:
             found.counts = await _counts(http, stack.console_url)
     for service in found.services:
         if not service["ready"]:
-            why = service["waits"] or "; ".join(f"shard {shard}: {one['what']}" for shard, one in service["troubles"].items())
-            found.wrong.append(f"{service['service']} is not ready: {(why or 'it has just begun').rstrip('.')}.")
+            found.wrong.append(f"{service['service']} is not ready: {_why(service).rstrip('.')}.")
     try:
         found.relay = await _relay(stack)
+    except NOTHING_THERE:
+        found.wrong.append("Nothing is installed in this database: `makegood install` does it.")
+    except asyncpg.InsufficientPrivilegeError as error:
+        found.wrong.append(f"PostgreSQL does not let us look: {error}. MAKEGOOD_DATABASE must name the installation's owner.")
     except (OSError, TimeoutError, asyncpg.PostgresError, asyncpg.InterfaceError) as error:
         found.wrong.append(f"PostgreSQL does not answer: {str(error) or type(error).__name__}.")
 
@@ -93,14 +111,24 @@ async def _beyond(found: Status, stack: Stack) -> None:
 async def _ready(http: httpx.AsyncClient, name: str, address: str) -> dict[str, Any]:
     """What a service says of itself."""
     told: dict[str, Any] = {}
+    silence = ""
     try:
         told = (await http.get(f"{address}/readyz")).json()
     except (httpx.HTTPError, ValueError) as error:
-        told = {"waits": f"it does not answer at {address} ({str(error) or type(error).__name__})"}
+        silence = f"it does not answer at {address} ({str(error) or type(error).__name__})"
     return {
-        "service": name, "ready": bool(told.get("ready")), "waits": told.get("waits"), "shards": len(told.get("shards", [])),
-        "troubles": told.get("troubles", {}),
+        "service": name, "ready": bool(told.get("ready")), "silence": silence, "waits": told.get("waits"),
+        "shards": len(told.get("shards", [])), "troubles": told.get("troubles", {}),
     }  # fmt: skip
+
+
+def _why(service: Mapping[str, Any]) -> str:
+    """Why a service is not ready."""
+    if service["silence"]:
+        return str(service["silence"])
+    if service["waits"]:
+        return f"it waits {service['waits']}"
+    return "; ".join(f"shard {shard}: {one['what']}" for shard, one in service["troubles"].items()) or "it has just begun"
 
 
 async def _counts(http: httpx.AsyncClient, console: str) -> Mapping[str, Any] | None:

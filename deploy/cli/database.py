@@ -7,17 +7,18 @@ from typing import Any, TypeVar
 import asyncpg
 
 from deploy.cli.exits import Exit, stop
-from deploy.database import NotInstalled
+from deploy.database import NOTHING_THERE
 
 T = TypeVar("T")
+NOT_INSTALLED = "Nothing is installed in this database: `makegood up` does it, or `makegood install` on servers of your own."
 
 
 def run(work: Coroutine[Any, Any, T]) -> T:
     """Does what needs the database to its end. Ends the command with a sentence where it is away, or not what is expected."""
     try:
         return asyncio.run(work)
-    except (NotInstalled, asyncpg.UndefinedTableError, asyncpg.InvalidSchemaNameError, asyncpg.InvalidCatalogNameError):
-        stop("Nothing is installed in this database: `makegood up` does it, or `makegood install` on servers of your own.")
+    except NOTHING_THERE:
+        stop(NOT_INSTALLED)
     except (asyncpg.InsufficientPrivilegeError, asyncpg.InvalidAuthorizationSpecificationError) as error:
         stop(f"PostgreSQL does not let us: {error}. MAKEGOOD_DATABASE must name the installation's owner.")
     except asyncpg.SyntaxOrAccessError:  # a fault of ours

@@ -54,9 +54,8 @@ def _show(found: Status) -> None:
     if found.counts:
         if found.parts:
             output.show()
-        output.table(
-            ["complaints", *found.counts["by_stage"]], [[found.counts["complaints"], *found.counts["by_stage"].values()]], right=range(6)
-        )
+        numbers = [found.counts["complaints"], *found.counts["by_stage"].values()]
+        output.table(["complaints", *found.counts["by_stage"]], [[f"{one:,}" for one in numbers]], right=range(6))
     if found.relay:
         output.show()
         rows = [[one["service"], f"{one['position']:,}", f"{one['lag']:,}"] for one in found.relay]
