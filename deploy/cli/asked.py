@@ -1,19 +1,27 @@
-"""What can be asked, in words, and a command's fields put together from what somebody typed. All from the published schemas."""
+"""What can be asked, in words, and a command's fields put together from what somebody typed.
+
+All from the published schemas, and the shipped policy.
+"""
 
 import ast
 import inspect
 import json
+import re
 import textwrap
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 from typing import Any
 
 from shared.contract.catalogue import COMMANDS, schema_of, service_of, version_of
 from shared.contract.envelope import SERVICES
 from shared.contract.said import Command, short_name
+from shared.policy.loader import shipped
+from shared.policy.model import Policy
 
 Schema = Mapping[str, Any]
+OF_POLICY = re.compile(r"the policy's `(\w+)`")
+"""How the contract says that a field takes one of a policy's list."""
 TRUE, FALSE = frozenset({"true", "yes"}), frozenset({"false", "no"})
 
 
@@ -57,9 +65,17 @@ def about(command: type[Command]) -> str:
 
 
 def fields(command: type[Command]) -> list[Field]:
-    """What it takes."""
+    """What it takes. What a policy lists is as the shipped one has it."""
     schema = schema_of(command)
-    return list(_fields(schema, schema.get("$defs", {}), "", _docs(command)))
+    return [_by_policy(field) for field in _fields(schema, schema.get("$defs", {}), "", _docs(command))]
+
+
+def _by_policy(field: Field) -> Field:
+    """A field whose values are one of the policy's lists, with the list."""
+    found = OF_POLICY.search(field.about)
+    if found is None or found[1] not in Policy.model_fields:
+        return field
+    return replace(field, kind=f"{' | '.join(getattr(shipped(), found[1]))} (as the shipped policy has it)")
 
 
 def _fields(schema: Schema, defs: Schema, prefix: str, docs: Mapping[str, str]) -> Iterator[Field]:

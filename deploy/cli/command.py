@@ -2,7 +2,7 @@
 
 import json
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from difflib import get_close_matches
 from pathlib import Path
@@ -15,10 +15,12 @@ from deploy.cli import output
 from deploy.cli.asked import Field, NoSuchValue, about, askable, fields, named, with_values
 from deploy.cli.client import CONFLICT, Client, problem_of
 from deploy.cli.exits import Exit, stop
-from deploy.cli.ids import complaint_of
+from deploy.cli.ids import complaint_of, reference
 from deploy.cli.options import AsJson, Home, Service
 from deploy.cli.place import minds, stack_of
 from shared.contract.catalogue import service_of
+from shared.contract.envelope import complaint_id
+from shared.contract.intake import ReportFinding, SubmitComplaint
 from shared.contract.machine import NothingChanged
 from shared.contract.said import Command, short_name
 
@@ -29,6 +31,9 @@ if TYPE_CHECKING:
 
 WAIT_MAX_SECONDS = 30
 INDENT = 4
+SUBMITTED = (SubmitComplaint, ReportFinding)
+"""What begins a complaint: it need not be there yet."""
+PROBLEM = "problem"
 
 Name = Annotated[str, typer.Argument(metavar="COMMAND", help="As in Deliver, or in full, resolution.Deliver.v1.")]
 
@@ -65,8 +70,10 @@ def send(
 ) -> None:
     """Ask for something about a complaint: StartFix, Deliver, MakePromise. `makegood command list` shows what there is.
 
-    A refusal says which rule was against it and what to do, and exits 4; it is recorded, too. What is not answered in time is not lost:
-    the address that is printed tells later what became of it.
+    A refusal says which rule was against it and what to do, and exits 4; it is recorded, too. About a complaint that there is not nothing
+    is sent. What is not answered in time is not lost: the address that is printed tells later what became of it.
+
+    Example: makegood command send shop:4711 SubmitComplaint --set narrative="The bread was wet."
 
     Example: makegood command send shop:4711 AssignOwner --set owner=person:anna
 
@@ -77,13 +84,14 @@ def send(
         filled = with_values(_data(data), values or [], candidates)
     except NoSuchValue as wrong:
         stop(f"{wrong}. `makegood command show {short_name(candidates[0].type)}` tells what it takes.", Exit.USAGE)
+    if problem is not (candidates[0].stream == PROBLEM):
+        of = "a problem: add --problem, and name the problem's id" if not problem else "a complaint: leave out --problem"
+        stop(f"{short_name(candidates[0].type)} is asked of {of}.", Exit.USAGE)
     stack = stack_of(home)
-    path = f"/api/problems/{_problem(about_id)}" if problem else f"/api/complaints/{complaint_of(about_id, stack)}"
-    whose = service_of(candidates[0].type) if len(candidates) == 1 else None
-    body = {"command": short_name(candidates[0].type), "service": whose, "data": filled}
     headers = {"Prefer": f"wait={wait}"} | ({"Idempotency-Key": key} if key else {}) | ({"Makegood-Actor": actor} if actor else {})
     with Client(stack) as console:
-        answer = console.ask("POST", f"{path}/commands", json=body, headers=headers, seconds=wait)
+        path, body = _addressed(console, about_id, _problem(about_id) if problem else complaint_of(about_id, stack), candidates, filled)
+        answer = console.ask("POST", path, json=body, headers=headers, seconds=wait)
         if as_json and (answer.is_success or answer.status_code == CONFLICT):
             output.show_json(answer.json())
         if answer.is_success:
@@ -92,7 +100,33 @@ def send(
             _refused(problem_of(answer))
         else:
             takes = f"`makegood command show {short_name(candidates[0].type)}` tells what it takes."
-            console.refused(answer, takes if problem_of(answer).get("title") == "invalid command" else "")
+            console.refused(answer, takes if problem_of(answer).get("title") == "invalid command" else "", about=about_id)
+
+
+def _addressed(
+    console: Client, typed: str, ident: UUID, candidates: Sequence[type[Command]], data: dict[str, Any]
+) -> tuple[str, Mapping[str, Any]]:
+    """Where a command goes, and what is sent there. Ends the command where it concerns a complaint that there is not: nothing is sent."""
+    first = candidates[0]
+    whose = service_of(first.type) if len(candidates) == 1 else None
+    body = {"command": short_name(first.type), "service": whose, "data": data}
+    if first.stream == PROBLEM:
+        return f"/api/problems/{ident}/commands", body
+    if first in SUBMITTED:
+        _fill_in_reference(data, typed, ident)
+    else:
+        console.get(f"/api/complaints/{ident}", about=typed)
+    return ("/api/complaints", data) if first is SubmitComplaint else (f"/api/complaints/{ident}/commands", body)
+
+
+def _fill_in_reference(data: dict[str, Any], typed: str, ident: UUID) -> None:
+    """What is submitted says itself which complaint it is: what was left out follows from SOURCE:REF, and what was not must be that one."""
+    if (named := reference(typed)) is not None:
+        data.setdefault("source", named[0])
+        data.setdefault("ref", named[1])
+    source, ref = data.get("source"), data.get("ref")
+    if isinstance(source, str) and isinstance(ref, str) and complaint_id(source.strip(), ref.strip()) != ident:
+        stop(f"{typed} is one complaint and source={source}, ref={ref} another: name one of them, SOURCE:REF is enough.", Exit.USAGE)
 
 
 def _named(name: str, service: str | None) -> list[type[Command]]:

@@ -11,7 +11,7 @@ from deploy.cli.client import Client
 from deploy.cli.ids import SHOWN, complaint_of
 from deploy.cli.options import AsJson, ComplaintId, Home
 from deploy.cli.place import stack_of
-from deploy.cli.story import tell
+from deploy.cli.story import promised, tell
 
 PAGE = 500
 """Rows of a page, where all are asked for."""
@@ -130,12 +130,14 @@ def show(*, complaint_id: ComplaintId, as_json: AsJson = False, home: Home = Non
     stack = stack_of(home)
     ident = complaint_of(complaint_id, stack)
     with Client(stack) as console:
-        found = console.get(f"/api/complaints/{ident}")
+        found = console.get(f"/api/complaints/{ident}", about=complaint_id)
+        open_ = {} if as_json else found.pop("promises")
+        terms = promised(history_of(console, str(ident))["events"]) if open_ else {}
     if as_json:
         output.show_json(found)
         return
     moments = {name for name in found if name.endswith(("_at", "_until"))}
-    promises = "\n".join(f"{promise}, due {output.moment(due)}" for promise, due in found.pop("promises").items())
+    promises = "\n".join(f"{terms.get(one, 'promised')}, due {output.moment(due)} (promise {one})" for one, due in open_.items())
     output.fields(
         {name.replace("_", " "): output.moment(value) if name in moments and value else _said(value) for name, value in found.items()}
         | {"open promises": promises, "page": f"{stack.console_url}/complaints/{ident}"}
@@ -147,7 +149,13 @@ def _said(value: object) -> object:
     return {True: "yes", False: "no"}[value] if isinstance(value, bool) else value
 
 
-def history(*, complaint_id: ComplaintId, as_json: AsJson = False, home: Home = None) -> None:
+def history(
+    *,
+    complaint_id: ComplaintId,
+    full: Annotated[bool, typer.Option("--full", help="With all fields of each event.")] = False,
+    as_json: AsJson = False,
+    home: Home = None,
+) -> None:
     """Tell everything that happened to a complaint: every event and every refusal, who, when and why.
 
     Example: makegood complaint history 7498c925
@@ -155,11 +163,11 @@ def history(*, complaint_id: ComplaintId, as_json: AsJson = False, home: Home = 
     stack = stack_of(home)
     ident = complaint_of(complaint_id, stack)
     with Client(stack) as console:
-        found = history_of(console, str(ident))
+        found = history_of(console, str(ident), about=complaint_id)
     if as_json:
         output.show_json(found)
     else:
-        tell(found["events"])
+        tell(found["events"], full=full)
 
 
 def trace(*, complaint_id: ComplaintId, as_json: AsJson = False, home: Home = None) -> None:
@@ -174,12 +182,12 @@ def trace(*, complaint_id: ComplaintId, as_json: AsJson = False, home: Home = No
     show_trace(complaint_id, home, as_json=as_json)
 
 
-def history_of(console: Client, ident: str) -> dict[str, Any]:
-    """The whole history, as the console gives it, its pages put together."""
+def history_of(console: Client, ident: str, *, about: str = "") -> dict[str, Any]:
+    """The whole history, as the console gives it, its pages put together. `about`: the complaint, as it was typed."""
     whole: dict[str, Any] = {"id": ident, "events": [], "next": None}
     after = None
     while True:
-        page = console.get(f"/api/complaints/{ident}/history", {"after": after})
+        page = console.get(f"/api/complaints/{ident}/history", {"after": after}, about=about)
         whole["events"] += page["events"]
         after = page["next"]
         if after is None:

@@ -13,20 +13,23 @@ from deploy.cli import output
 from deploy.cli.database import run
 from deploy.cli.exits import Exit, stop
 from deploy.cli.hops import HOPS, code_of
-from deploy.cli.ids import complaint_of
+from deploy.cli.ids import complaint_of, unknown
 from deploy.cli.options import AsJson, Home
 from deploy.cli.place import stack_of
 from deploy.database import Installation, connected, installation, use
 from deploy.local.stack import Stack
-from deploy.roles import STAGES
 from deploy.traces.reading import led_to
-from shared.contract.envelope import EventPlace, event_id, event_place, events_topic, shard_of
+from shared.contract.envelope import EventPlace, event_id, event_place, events_topic, shard_of, text_headers
 from shared.contract.said import short_name
+from shared.machine import store
+from shared.machine.bytes import JournalRow, unpack_headers
 from shared.machine.head import Outcome
 from shared.machine.traces import Led
 from shared.policy.model import Policy
 
 HASH_SHOWN = 16
+INTAKE, COMPLAINT = "intake", "complaint"
+"""Where a complaint begins: the service, and the kind of its stream there."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,6 +43,8 @@ class Followed:
     place: int
     """How far the console has seen the shard."""
     placed_at: datetime | None
+    first: JournalRow | None = None
+    """Of an input that was passed on from another shard: the record as it came to that one."""
 
 
 def register(app: typer.Typer) -> None:
@@ -55,8 +60,8 @@ def follow(
 ) -> None:
     """Follow one input through the ten hops, with the code of each.
 
-    Of a complaint it is the first one, with which it came. An event's id, as `makegood complaint history` shows them, follows the
-    input that led to that event.
+    Of a complaint it is the one with which it came. An event's id, as `makegood complaint history` shows them, follows the input that
+    led to that event.
 
     Example: makegood follow shop:4711
 
@@ -64,7 +69,7 @@ def follow(
     """
     stack = stack_of(home)
     event = event_place(ident)
-    found, there = run(_found(stack, event or complaint_of(ident, stack)))
+    found, there = run(_found(stack, event or complaint_of(ident, stack), ident))
     facts = [dict(one) for one in _facts(found, there, stack)]
     first = found.led.events[0]
     if as_json:
@@ -83,19 +88,21 @@ def follow(
     output.say(f"`makegood complaint trace {str(first.correlation)[:8]}` shows how long each took.", style="dim")
 
 
-async def _found(stack: Stack, meant: EventPlace | UUID) -> tuple[Followed, Installation]:
+async def _found(stack: Stack, meant: EventPlace | UUID, typed: str) -> tuple[Followed, Installation]:
     async with connected(stack.owner_dsn) as connection:
         there = await installation(connection)
         service, shard, entry = await (
-            _of_complaint(connection, there, meant) if isinstance(meant, UUID) else _of_event(connection, there, meant)
+            _of_complaint(connection, there, meant, typed) if isinstance(meant, UUID) else _of_event(connection, there, meant)
         )
         [led] = await led_to(connection, [(shard, entry)])
+        first = await _passed_on_from(connection, service, led.input)
         epoch = await connection.fetchval("SELECT epoch FROM head WHERE shard = $1", shard)
         body = await connection.fetchval("SELECT body FROM policy_versions WHERE digest = $1", led.input.policy)
         place = await connection.fetchrow("SELECT position, at FROM console.places WHERE service = $1 AND shard = $2", service, shard)
         policy = Policy.model_validate_json(body) if body else None
         named = f"{policy.name}, version {policy.version}" if policy else "the first one"
-        return Followed(service, led, epoch, named, *((place["position"], place["at"]) if place else (0, None))), there
+        position, at = (place["position"], place["at"]) if place else (0, None)
+        return Followed(service, led, epoch, named, position, at, first), there
 
 
 Place = tuple[str, int, int]
@@ -114,17 +121,34 @@ async def _of_event(connection: asyncpg.Connection, there: Installation, meant: 
     return service, shard, entry
 
 
-async def _of_complaint(connection: asyncpg.Connection, there: Installation, complaint: UUID) -> Place:
-    """The first input of a complaint. Ends the command where nothing is known of it."""
-    shard, entry = shard_of(complaint, there.shards), None
-    for service in STAGES:
-        await use(connection, service)
-        query = "SELECT entry FROM ledger WHERE shard = $1 AND stream = $2 ORDER BY version LIMIT 1"
-        if (entry := await connection.fetchval(query, shard, complaint)) is not None:
-            break
+async def _of_complaint(connection: asyncpg.Connection, there: Installation, complaint: UUID, typed: str) -> Place:
+    """The input with which a complaint came: the first one of it that intake accepted. Ends the command where there is none."""
+    shard = shard_of(complaint, there.shards)
+    await use(connection, INTAKE)
+    entry = await connection.fetchval(
+        "SELECT journal.entry FROM ledger JOIN journal USING (shard, entry) WHERE shard = $1 AND ledger.stream = $2"
+        " AND ledger.kind = $3 AND outcome = $4 ORDER BY version LIMIT 1",
+        shard, complaint, COMPLAINT, Outcome.ACCEPTED,
+    )  # fmt: skip
     if entry is None:
-        stop(f"Nothing is known of a complaint {complaint}. `makegood complaint list` shows which there are.", Exit.NOT_FOUND)
-    return service, shard, entry
+        unknown(typed)
+    return INTAKE, shard, entry
+
+
+async def _passed_on_from(connection: asyncpg.Connection, service: str, row: JournalRow) -> JournalRow | None:
+    """The record that another shard passed on to this one as a row of its ledger; none where this one is nothing such.
+
+    The record's own headers name the row; the service is in use.
+    """
+    headers = text_headers(unpack_headers(row.headers))
+    place = event_place(headers.get("ce_id", "")) if "ledger-shard" in headers else None
+    if place is None or place.service != service:
+        return None
+    found = await connection.fetchrow(
+        "SELECT journal.* FROM journal JOIN ledger USING (shard, entry) WHERE shard = $1 AND position = $2 AND outcome = $3",
+        place.shard, place.position, Outcome.PASSED_ON,
+    )  # fmt: skip
+    return store.journal_row(found) if found else None
 
 
 def _event(found: Followed, there: Installation) -> str:
@@ -156,12 +180,16 @@ def _facts(found: Followed, there: Installation, stack: Stack) -> Iterator[Mappi
 
 
 def _record(found: Followed) -> Mapping[str, Any]:
-    row = found.led.input
+    row = found.first or found.led.input
     if not row.topic:
         return {"topic": "none: the machine told itself", "when": row.now_text}
     sent = datetime.fromtimestamp(row.sent_ms / 1000, UTC)
     size = f"{len(row.body or b''):,} bytes, {len(row.headers):,} of headers"
-    return {"topic": row.topic, "partition": row.partition, "offset": row.offset, "sent": output.moment(sent, precise=True), "size": size}
+    about = {"topic": row.topic, "partition": row.partition, "offset": row.offset, "sent": output.moment(sent, precise=True), "size": size}
+    if found.first is None:
+        return about
+    to = found.led.input
+    return {**about, "passed on": f"by shard {row.shard}, entry {row.entry}, as {to.topic}/{to.partition}/{to.offset}"}
 
 
 def _relayed(found: Followed) -> Mapping[str, Any]:

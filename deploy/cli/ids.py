@@ -1,6 +1,7 @@
 """Which complaint is meant: by its id, the beginning of it, or how its source knows it."""
 
 import re
+from typing import NoReturn
 from uuid import UUID
 
 from deploy.cli.database import run
@@ -24,18 +25,27 @@ def complaint_of(given: str, stack: Stack) -> UUID:
         return UUID(text)
     except ValueError:
         pass
-    if ":" in given:
-        return _by_reference(*given.strip().split(":", 1))
+    if (found := reference(given)) is not None:
+        return complaint_id(*found)
     digits = text.replace("-", "")
     if not BEGINNING.fullmatch(digits):
         stop(f"{given} is no complaint's id: {FORMS}.", Exit.USAGE)
     return _by_beginning(digits, stack)
 
 
-def _by_reference(source: str, ref: str) -> UUID:
+def reference(given: str) -> tuple[str, str] | None:
+    """The source and its reference, where the complaint is named so. Ends the command where one of the two is missing."""
+    source, colon, ref = given.strip().partition(":")
+    if not colon:
+        return None
     if not source or not ref:
         stop(f"SOURCE:REF needs both: {FORMS}.", Exit.USAGE)
-    return complaint_id(source, ref)
+    return source, ref
+
+
+def unknown(given: object) -> NoReturn:
+    """Ends the command: there is no such complaint. It is named as it was typed."""
+    stop(f"There is no complaint {given}: submit it first. `makegood complaint list` shows which there are.", Exit.NOT_FOUND)
 
 
 def _by_beginning(digits: str, stack: Stack) -> UUID:

@@ -1,17 +1,23 @@
 """A history as people read it: when, what, who, and of a refusal, which rule and why."""
 
+import json
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 from deploy.cli import output
+from shared.contract.machine import InputParked, InputWaiting
 from shared.contract.said import short_name
 
 Happened = Mapping[str, Any]
+REASON_INDENT = 16
 
 
-def tell(events: Sequence[Happened]) -> None:
-    """Prints a history. On a terminal a day is a heading, and what was wrong stands on a line of its own."""
-    if not output.on_terminal():
+def tell(events: Sequence[Happened], *, full: bool = False) -> None:
+    """Prints a history. On a terminal a day is a heading, and what is to be said of a row stands on a line of its own.
+
+    `full`: with all fields of each event, in that form wherever it is printed.
+    """
+    if not full and not output.on_terminal():
         output.table(["when", "what", "who", "id", "why"], [_row(one) for one in events])
         return
     what = max((len(_what(one)) for one in events), default=0)
@@ -22,10 +28,40 @@ def tell(events: Sequence[Happened]) -> None:
         if today != day:
             day = today
             output.show(f"{day} (UTC)", style="bold")
-        style = "yellow" if one["refused"] or _why(one) else ""
-        output.show(f"  {time[:-1]}  {_what(one).ljust(what)}  {one['actor'].ljust(who)}  {one['id']}", style=style)
+        output.show(f"  {time[:-1]}  {_what(one).ljust(what)}  {one['actor'].ljust(who)}  {one['id']}", style=_style(one))
         if why := _why(one):
-            output.show_indented(why, 16, style="dim")
+            output.show_indented(why, REASON_INDENT, style="dim")
+        if full:
+            for name, value in one["data"].items():
+                output.show_indented(f"{name}: {_said(value)}", REASON_INDENT, hang=2)
+
+
+def promised(events: Sequence[Happened]) -> dict[str, str]:
+    """What was promised, by the promise's id: from every event of a history that names one with its terms."""
+    found: dict[str, str] = {}
+    for one in events:
+        _promised_in(one["data"], found)
+    return found
+
+
+def _promised_in(data: Any, found: dict[str, str]) -> None:
+    if isinstance(data, Mapping):
+        if isinstance(what := data.get("what"), str) and isinstance(ident := data.get("promise_id"), str):
+            found[ident] = what
+        for inner in data.values():
+            _promised_in(inner, found)
+    elif isinstance(data, list):
+        for inner in data:
+            _promised_in(inner, found)
+
+
+def _said(value: Any) -> str:
+    return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
+
+
+def _style(one: Happened) -> str:
+    """What was refused, and what could not be decided, catches the eye."""
+    return "yellow" if one["refused"] or one["type"] in {InputParked.type, InputWaiting.type} else ""
 
 
 def _row(one: Happened) -> list[str]:
@@ -38,7 +74,9 @@ def _what(one: Happened) -> str:
 
 
 def _why(one: Happened) -> str:
+    """What the console says of a row in words; of a refusal with the rule's name."""
+    why = " ".join((one["why"] or "").split())
     if one["refused"]:
         invariant = f", invariant {one['invariant']}" if one["invariant"] else ""
-        return f"{one['why']} [{one['rule']}{invariant}]"
-    return one["why"] or ""
+        return f"{why} [{one['rule']}{invariant}]"
+    return why

@@ -10,7 +10,7 @@ import typer
 from deploy.cli import output
 from deploy.cli.database import run
 from deploy.cli.exits import Exit, stop
-from deploy.cli.ids import complaint_of
+from deploy.cli.ids import complaint_of, unknown
 from deploy.cli.options import Home
 from deploy.cli.place import home_of, settings, stack_of
 from deploy.cli.waterfall import LEGEND, draw
@@ -45,7 +45,7 @@ def show(given: str, home: Path | None, *, as_json: bool) -> None:
     ident = complaint_of(given, stack)
     spans = run(_spans(stack, ident))
     if not spans:
-        stop(f"Nothing is known of a complaint {ident}. `makegood complaint list` shows which there are.", Exit.NOT_FOUND)
+        unknown(given)
     if as_json:
         output.show_json({"trace_id": ident.hex, "spans": [as_data(span) for span in spans]})
         return

@@ -205,7 +205,7 @@ def _tell(home: Path) -> None:
 
 def _to_try(ident: str, home: Path) -> list[str]:
     where = "" if home == home_of(None) else f" --home {home}"
-    submit = 'command send shop:1 SubmitComplaint --set source=shop --set ref=1 --set narrative="The bread was wet."'
+    submit = 'command send shop:1 SubmitComplaint --set narrative="The bread was wet."'
     words = (f"complaint history {ident}", f"follow {ident}", "verify") if ident else (submit, "complaint history shop:1", "verify")
     return [f"{_ourselves()} {word}{where}" for word in words]
 

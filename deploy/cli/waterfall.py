@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from deploy.cli import output
+from shared.machine.head import Outcome
 from shared.machine.traces import DECIDED, RECEIVED, RELAYED, SENT, Span
 
 PLAIN_COLUMNS = 120
@@ -14,6 +15,8 @@ TOOK_COLUMNS = 10
 BAR_COLUMNS_MIN, BAR_COLUMNS_MAX = 12, 48
 WAITS, WORKS = "░", "█"
 LEGEND = f"{WAITS} on its way in Kafka   {WORKS} decided, committed and relayed"
+WENT_WELL = frozenset({Outcome.ACCEPTED, Outcome.PASSED_ON, Outcome.REPEATED})
+"""Of an input: nothing was against it."""
 APART = timedelta(seconds=1)
 """A longer silence is told."""
 
@@ -81,7 +84,9 @@ def _lines(root: Span, events: Mapping[str, Sequence[Span]], caused: Mapping[str
 def _said(span: Span, events: Sequence[Span]) -> str:
     asked = _short(span)
     outcome = str(span.attributes["makegood.outcome"])
-    if outcome == "accepted":
+    if outcome == Outcome.PASSED_ON:
+        return f"{asked} → passed on to its own shard"
+    if outcome in WENT_WELL:
         return f"{asked} → {', '.join(map(_short, events))}"
     why = str(span.attributes.get("makegood.reason", ""))
     return f"{asked} ✗ {why}" if outcome == "refused" else f"{asked} ✗ {outcome} {why}".rstrip()
@@ -95,7 +100,7 @@ def _draw_line(line: _Line, start: datetime, shape: _Shape) -> None:
     span, words = line.span, line.words
     cut = words if len(words) <= shape.words else words[: shape.words - 1] + "…"
     took = f"{_milliseconds(span.ended_at - span.started_at):.1f} ms"
-    style = "" if span.attributes["makegood.outcome"] == "accepted" else "yellow"
+    style = "" if span.attributes["makegood.outcome"] in WENT_WELL else "yellow"
     output.show(f"  {span.service:{SERVICE_COLUMNS}} {cut:{shape.words}} {_bar(span, start, shape)} {took:>{TOOK_COLUMNS}}", style=style)
 
 
