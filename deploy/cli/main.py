@@ -6,7 +6,7 @@ Help and usage errors are plain text: they fit any width, and are the same in a 
 import importlib
 from dataclasses import dataclass
 from itertools import groupby
-from typing import Any
+from typing import Annotated, Any
 
 import typer
 from typer.core import TyperCommand, TyperGroup
@@ -46,6 +46,7 @@ COMMANDS = {
 }
 """All commands, in the order in which help shows them."""
 WIDEST = max(map(len, COMMANDS))
+VALUE_ERROR = "Value error, "
 
 
 class Commands(TyperGroup):
@@ -61,6 +62,14 @@ class Commands(TyperGroup):
         if args and args[0] in COMMANDS:
             self.load(args[0])
         return super().resolve_command(ctx, args)
+
+    def invoke(self, ctx: Any) -> Any:
+        """Runs the command. What is wrong with an option is said without the library's own beginning."""
+        try:
+            return super().invoke(ctx)
+        except typer.BadParameter as wrong:
+            wrong.message = wrong.message.removeprefix(VALUE_ERROR)
+            raise
 
     def format_commands(self, ctx: Any, formatter: Any) -> None:
         """The commands in their groups, each with its whole sentence."""
@@ -92,14 +101,27 @@ app = typer.Typer(
 )
 
 
+def _version(asked: bool) -> None:
+    if asked:
+        from deploy.local.supervisor import release  # noqa: PLC0415 - help must come at once
+
+        print(f"makegood {release()}")  # noqa: T201 - data goes to standard output
+        raise typer.Exit
+
+
 @app.callback()
-def makegood() -> None:
+def makegood(
+    *,
+    version: Annotated[bool, typer.Option("--version", is_eager=True, callback=_version, help="Show the version and exit.")] = False,
+) -> None:
     """Complaints made good: owned, fixed, delivered, learned from.
 
-    Begin with `makegood up`; it says what to try next. Every command has --help with an example, and every one that reads has --json.
+    Begin with `makegood up`; it says what to try next. Every command has --help with an example, and every one that reads has --json:
+    data on standard output, everything else on standard error. Where a command has no answer, standard output stays empty.
 
     Exit codes: 0 done, 1 failed, 2 usage, 3 not found, 4 refused by a rule, 5 proof failed.
     """
+    del version
 
 
 def everything() -> TyperGroup:

@@ -5,13 +5,24 @@ from typing import Any
 
 from deploy.reference.markdown import WRITTEN, table
 
+INTRODUCTION = """# The command line
+
+Exit codes, the same for every command: 0 done, 1 failed, 2 usage, 3 not found, 4 refused by a rule, 5 proof failed. Data goes to standard
+output, everything else to standard error; where standard output is no terminal, tables are plain and whole.
+
+`--json` gives one JSON document. Where there is no answer (1, 2, 3), standard output stays empty, the exit code tells and standard error
+says why. What was looked at and is not well is an answer: the problem with a refusal (4), the faults with a failed proof (5), and what
+`status` and `doctor` found wrong (1). `makegood --version` shows the version.
+
+"""
+
 
 def page() -> str:
     """Every command of `makegood`."""
     from deploy.cli.main import everything  # noqa: PLC0415 - only this page needs it
 
     sections = [_section(path, command) for path, command in _all(everything(), "makegood")]
-    return WRITTEN + "# The command line\n\n" + "\n".join(sections)
+    return WRITTEN + INTRODUCTION + "\n".join(sections)
 
 
 def _all(command: Any, path: str) -> Iterator[tuple[str, Any]]:
