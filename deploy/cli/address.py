@@ -1,16 +1,11 @@
-"""Where this installation's Kafka is."""
+"""Where Kafka is, for what needs nothing else of an installation."""
 
 import os
+from pathlib import Path
 
-from shared.settings import load
+from deploy.cli.place import settings, stack_of
 
 
-def kafka_address() -> str:
-    """The bootstrap servers: `MAKEGOOD_KAFKA` where it is set, else those of the embedded stack if it runs, else the default."""
-    settings = load()
-    if "MAKEGOOD_KAFKA" in os.environ:
-        return settings.kafka
-    from deploy.local.stack import running  # noqa: PLC0415 - the stack is not needed where Kafka is elsewhere
-
-    found = running(settings.home)
-    return found.kafka if found else settings.kafka
+def kafka_address(home: Path | None) -> str:
+    """The bootstrap servers: those that `MAKEGOOD_KAFKA` names, else those of the stack in this home. Ends the command where none runs."""
+    return settings().kafka if "MAKEGOOD_KAFKA" in os.environ else stack_of(home).kafka

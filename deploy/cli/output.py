@@ -4,6 +4,7 @@ Where standard output is no terminal, tables are plain: aligned, whole, without 
 """
 
 import json
+import logging
 import sys
 import textwrap
 import unicodedata
@@ -53,11 +54,19 @@ def show(line: str = "", *, style: str = "") -> None:
 
 
 def show_indented(text: str, indent: int, *, hang: int = 0, style: str = "") -> None:
-    """A longer text, broken into lines where the terminal ends, each of them indented; by `hang` more after the first."""
+    """A longer text, broken into lines where the terminal ends, each of them indented; by `hang` more after the first.
+
+    A word is broken only where it fits on no line; an address never, so that it can be copied.
+    """
     width = max(out().width, indent + hang + 20) if on_terminal() else sys.maxsize
     first, others = " " * indent, " " * (indent + hang)
     wrap = textwrap.TextWrapper(
-        width, initial_indent=first, subsequent_indent=others, break_long_words=False, break_on_hyphens=False, replace_whitespace=False
+        width,
+        initial_indent=first,
+        subsequent_indent=others,
+        break_long_words="://" not in text,
+        break_on_hyphens=False,
+        replace_whitespace=False,
     )
     for line in wrap.wrap(visible(text)):
         show(line, style=style)
@@ -131,7 +140,9 @@ def moment(at: str | datetime | None, *, precise: bool = False) -> str:
 
 
 def log_to_stderr() -> None:
-    """What is logged on the way goes to standard error: data alone goes to standard output."""
+    """What is logged on the way goes to standard error: data alone goes to standard output. What Kafka's client says we say ourselves."""
     import structlog  # noqa: PLC0415 - most commands log nothing
+
+    logging.getLogger("aiokafka").setLevel(logging.CRITICAL)
 
     structlog.configure(logger_factory=lambda *_: structlog.PrintLogger(sys.stderr))

@@ -6,17 +6,16 @@ from collections.abc import Iterator
 from contextlib import ExitStack
 from itertools import chain
 from pathlib import Path
-from typing import Annotated, Literal, NoReturn
+from typing import Annotated, Literal
 
 import typer
-from aiokafka.errors import KafkaError
-from rich.console import Console
+from aiokafka.errors import KafkaConnectionError, KafkaError
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
-from rich.table import Table
 
+from deploy.cli import output
 from deploy.cli.address import kafka_address
-from deploy.cli.exits import Exit
-from deploy.cli.output import log_to_stderr
+from deploy.cli.exits import Exit, stop
+from deploy.cli.options import Home
 from deploy.feed.reading import STANDARD_INPUT, BadFile, HeaderReader, Line, csv_lines, header_of, json_lines, known, size_of
 from deploy.feed.submissions import Terms, validate_only
 from deploy.feed.submissions import submit as submit_rows
@@ -24,8 +23,6 @@ from deploy.feed.tally import Tally
 from deploy.formats import cfpb, incidents, nyc311
 from deploy.formats.plain import BadMap, by_header, csv_format, parse_map
 from deploy.formats.rows import Format
-
-FAILED, USAGE = Exit.FAILED, Exit.USAGE
 
 
 class Kind(enum.StrEnum):
@@ -111,18 +108,20 @@ def submit(
     no_wait: Annotated[bool, typer.Option("--no-wait", help="Send only; do not wait for answers.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="The summary as the last line on standard output.")] = False,
     kafka: Annotated[str | None, typer.Option(help="Kafka's bootstrap servers, where it is not this installation's.")] = None,
+    home: Home = None,
 ) -> None:
     """Submit complaints from files.
 
     Every row is accepted (a new complaint), repeated (known already, or an update of its upstream), conflicting (other content
-    under the same reference; both are kept) or bad, with the reason. To submit a file again is safe: nothing happens twice.
+    under the same reference; both are kept) or bad, with the reason. To submit a file again is safe: nothing happens twice. Exits 1
+    where no row could be used.
 
     Examples: makegood submit --format cfpb complaints.csv.gz, or
-    makegood submit --format csv --source shop --map ref=Ticket --map narrative=Text tickets.csv
+    makegood submit --format csv --source shop --map ref=Ticket --map narrative=Text docs/examples/tickets.csv
     """
-    log_to_stderr()
-    said = Console(stderr=True)
-    reader = _reader(said, files, kind, mapping or [], source)
+    output.log_to_stderr()
+    reader = _reader(files, kind, mapping or [], source)
+    address = "" if dry_run else kafka or kafka_address(home)
     with ExitStack() as stack:
         mode: Literal["answered", "valid", "sent"] = "valid" if dry_run else "sent" if no_wait else "answered"
         tally = Tally(mode, all_errors=stack.enter_context(errors.open("w", encoding="utf-8")) if errors else None)
@@ -130,56 +129,51 @@ def submit(
             if dry_run:
                 validate_only(reader.lines(files), reader.columns, tally)
             else:
-                terms = Terms(kafka or kafka_address(), timeout_seconds=timeout, wait=not no_wait)
-                _send(said, reader, files, terms, tally)
+                _send(reader, files, Terms(address, timeout_seconds=timeout, wait=not no_wait), tally)
         except BadFile as bad:
-            _stop(said, str(bad), USAGE)
+            stop(f"{bad}.", Exit.USAGE)
+        except TimeoutError:  # before OSError, which it is one of
+            stop("Kafka did not take all rows in time. Run the same again: nothing happens twice.")
+        except KafkaConnectionError:
+            stop(f"Kafka does not answer at {address}. `makegood status` tells what runs.")
         except (LookupError, OSError, KafkaError) as error:
-            _stop(said, f"{error}. Is makegood running? `makegood status` tells.", FAILED)
-        except TimeoutError:
-            _stop(said, "Kafka did not take all rows in time. Run the same again: nothing happens twice.", FAILED)
-    _report(said, tally, errors)
+            stop(f"{str(error) or type(error).__name__}. Is makegood running? `makegood status` tells.")
+    _report(tally, errors)
     if as_json:
         print(tally.to_json(), flush=True)  # noqa: T201 - data goes to standard output
     if tally.unanswered:
-        _stop(
-            said,
-            f"{tally.unanswered} rows were sent and got no answer within {timeout:g} s. They are safe in Kafka and will be taken when"
-            " the services are back (`makegood status`). Run the same again for the counts: nothing happens twice.",
-            FAILED,
+        stop(
+            f"{tally.unanswered:,} rows were sent and got no answer within {timeout:g} s. They are safe in Kafka and will be taken when"
+            " the services are back (`makegood status`). Run the same again for the counts: nothing happens twice."
         )
-    if strict and tally.outcomes["bad"]:
-        raise typer.Exit(FAILED)
+    bad_rows = tally.outcomes["bad"]
+    if bad_rows and (strict or bad_rows == tally.rows):
+        raise typer.Exit(Exit.FAILED)
 
 
-def _stop(said: Console, why: str, code: int) -> NoReturn:
-    said.print(why, style="bold", highlight=False, markup=False, soft_wrap=True)
-    raise typer.Exit(code)
-
-
-def _reader(said: Console, files: list[str], kind: Kind, mapping: list[str], source: str | None) -> _Reader:
+def _reader(files: list[str], kind: Kind, mapping: list[str], source: str | None) -> _Reader:
     """Checks what was asked for before anything is sent; ends with exit code 2 where it makes no sense."""
     if kind is Kind.CSV and not source and not any(pair.startswith("source=") for pair in mapping):
-        _stop(said, "csv needs --source NAME: whose complaints these are", USAGE)
+        stop("csv needs --source NAME: whose complaints these are.", Exit.USAGE)
     if mapping and kind is not Kind.CSV:
-        _stop(said, f"--map goes with --format csv; {kind} knows its columns", USAGE)
+        stop(f"--map goes with --format csv; {kind} knows its columns.", Exit.USAGE)
     if source and kind in SHIPPED:
-        _stop(said, f"--source goes with --format csv or jsonl; {kind} has its own", USAGE)
+        stop(f"--source goes with --format csv or jsonl; {kind} has its own.", Exit.USAGE)
     try:
         reader = _Reader(kind, parse_map(mapping), source)
         reader.check(files)
     except (BadMap, BadFile) as bad:
-        _stop(said, str(bad), USAGE)
+        stop(f"{bad}.", Exit.USAGE)
     except OSError as error:
-        _stop(said, f"{error.filename}: {error.strerror}", USAGE)
+        stop(f"{error.filename}: {error.strerror}.", Exit.USAGE)
     return reader
 
 
-def _send(said: Console, reader: _Reader, files: list[str], terms: Terms, tally: Tally) -> None:
+def _send(reader: _Reader, files: list[str], terms: Terms, tally: Tally) -> None:
     total = size_of(files)
     counted = TextColumn("{task.fields[read]} read, {task.fields[rows]} answered")
     shape = (TextColumn("{task.description}"), BarColumn(), counted, TimeElapsedColumn())
-    with Progress(*shape, console=said, disable=not said.is_terminal, transient=True) as bar:
+    with Progress(*shape, console=output.err(), disable=not output.err().is_terminal, transient=True) as bar:
         task = bar.add_task("submitting", total=total, read=0, rows=0)
 
         def progress(read: int, rows: int) -> None:
@@ -188,17 +182,16 @@ def _send(said: Console, reader: _Reader, files: list[str], terms: Terms, tally:
         asyncio.run(submit_rows(reader.lines(files), reader.columns, terms, tally, progress))
 
 
-def _report(said: Console, tally: Tally, errors: Path | None) -> None:
+def _report(tally: Tally, errors: Path | None) -> None:
     for line in tally.shown:
-        said.print(str(line), highlight=False, markup=False, soft_wrap=True)
+        output.say(str(line))
     if (more := tally.outcomes["bad"] - len(tally.shown)) > 0:
         where = f"all are in {errors}" if errors else "--errors FILE lists them all"
-        said.print(f"... and {more} more bad rows; {where}", markup=False)
-    table = Table(title=f"{tally.rows} rows in {tally.seconds:.1f} s" if tally.seconds else f"{tally.rows} rows")
+        output.say(f"... and {more:,} more bad rows; {where}")
     counts = {name: count for name, count in tally.counts().items() if name != "rows"}
-    for name in counts:
-        table.add_column(name, justify="right")
-    table.add_row(*(f"{count:,}" for count in counts.values()))
-    said.print(table)
+    took = f" in {tally.seconds:.1f} s" if tally.seconds else ""
+    output.say(
+        f"{tally.rows:,} row{'' if tally.rows == 1 else 's'}{took}: {', '.join(f'{count:,} {name}' for name, count in counts.items())}"
+    )
     if tally.updates:
-        said.print(f"{tally.updates:,} of the repeated were updates: newer content of their upstream.")
+        output.say(f"{tally.updates:,} of the repeated were updates: newer content of their upstream.")

@@ -3,10 +3,11 @@
 import csv
 import gzip
 import io
+import re
 import sys
 import zlib
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, BinaryIO, cast
@@ -19,6 +20,13 @@ STANDARD_INPUT = "-"
 GZIP_MAGIC = b"\x1f\x8b"
 LINE_BYTES_MAX = 4 * 1024 * 1024
 """A longer line of JSON is no complaint: the narrative ends at 60,000 characters."""
+LOOKED_AT_BYTES = 8192
+ODD_MAX = 0.1
+"""Of a file's beginning, the share of what is no character of a text: more than that is no text."""
+UTF_16 = (b"\xff\xfe", b"\xfe\xff")
+ODD = re.compile("[\x00-\x08\x0b\x0e-\x1f\x7f\udc80-\udcff]")
+SEPARATORS = {";": "semicolons", "\t": "tabs", "|": "bars"}
+"""What else than commas separates the columns of a file that calls itself CSV."""
 
 
 class BadFile(ValueError):
@@ -58,14 +66,25 @@ def known(form: Format) -> HeaderReader:
 
 @contextmanager
 def opened(file: str) -> Iterator[tuple[IO[bytes], BinaryIO]]:
-    """The file's content, and the raw file beneath, whose place tells how far we are. Raises OSError."""
+    """The file's content, and the raw file beneath, whose place tells how far we are. Raises OSError, and BadFile for what is no text."""
     raw: BinaryIO = sys.stdin.buffer if file == STANDARD_INPUT else Path(file).open("rb")  # noqa: SIM115 - closed below
     try:
         seen = raw.peek(len(GZIP_MAGIC))  # type: ignore[attr-defined]
-        yield (cast("IO[bytes]", gzip.GzipFile(fileobj=raw, mode="rb")) if seen[:2] == GZIP_MAGIC else raw), raw
+        content = cast("IO[bytes]", gzip.GzipFile(fileobj=raw, mode="rb")) if seen[:2] == GZIP_MAGIC else raw
+        with suppress(*UNREADABLE):  # whoever reads on will say so
+            _check_is_text(content.peek(LOOKED_AT_BYTES)[:LOOKED_AT_BYTES])  # type: ignore[attr-defined]
+        yield content, raw
     finally:
         if file != STANDARD_INPUT:
             raw.close()
+
+
+def _check_is_text(beginning: bytes) -> None:
+    if beginning.startswith(UTF_16):
+        raise BadFile("this is UTF-16: save it as UTF-8")
+    text = beginning.decode("utf-8", "surrogateescape")
+    if len(ODD.findall(text)) > ODD_MAX * len(text):
+        raise BadFile("this is no text in UTF-8: it is another kind of file, or was saved in another encoding")
 
 
 def csv_lines(file: str, by_header: HeaderReader, *, exact: bool = False) -> Iterator[Line]:
@@ -80,9 +99,7 @@ def csv_lines(file: str, by_header: HeaderReader, *, exact: bool = False) -> Ite
         place = _place(file, raw)
         text = io.TextIOWrapper(cast("BinaryIO", content), encoding="utf-8-sig", errors="surrogateescape", newline="")
         records = csv.reader(text)
-        header = _header(records)
-        names = header if exact else [canonical(name) for name in header]
-        form = by_header(names)
+        names, form = _understood(_header(records), by_header, exact=exact)
         while True:
             number = records.line_num + 1
             try:
@@ -159,8 +176,18 @@ def header_of(file: str, by_header: HeaderReader | None, *, exact: bool = False)
             _read_on(content)
             return
         text = io.TextIOWrapper(cast("BinaryIO", content), encoding="utf-8-sig", errors="surrogateescape", newline="")
-        header = _header(csv.reader(text))
-        by_header(header if exact else [canonical(name) for name in header])
+        _understood(_header(csv.reader(text)), by_header, exact=exact)
+
+
+def _understood(header: list[str], by_header: HeaderReader, *, exact: bool) -> tuple[list[str], Format]:
+    """The columns' names and the format. Raises BadFile, with a hint where one column's name looks like several."""
+    names = header if exact else [canonical(name) for name in header]
+    try:
+        return names, by_header(names)
+    except BadFile as bad:
+        found = [words for one, words in SEPARATORS.items() if len(header) == 1 and one in header[0]]
+        hint = f". Its columns seem to be separated by {found[0]}: this reads commas, so save it with commas" if found else ""
+        raise BadFile(f"{bad}{hint}") from bad
 
 
 def _header(records: Iterator[list[str]]) -> list[str]:
