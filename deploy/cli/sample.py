@@ -2,21 +2,27 @@
 
 import asyncio
 import enum
+import json
 from typing import Annotated
 
 import typer
-from aiokafka.errors import KafkaError
+from aiokafka.errors import KafkaConnectionError, KafkaError
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
-from deploy.cli import output
+from deploy.cli import fed, output
 from deploy.cli.exits import Exit, stop
 from deploy.cli.options import Home
-from deploy.cli.place import stack_of
+from deploy.cli.place import outside, stack_of
 from deploy.feed.tally import Tally
 from deploy.sample.feed import FIRST_COMPLAINTS, FIRST_SEED, SeedIsUsed, Terms, feed
 from deploy.sample.summary import WHERES, Summary
 
 SEED_MAX = 2**53
+OUTSIDE = (
+    "MAKEGOOD_KAFKA and MAKEGOOD_DATABASE name servers of your own: made-up complaints would stand among the real ones for ever. "
+    "If that is meant, say --yes."
+)
+NOTHING_NEW = "Nothing new: seed {seed} was fed before. Take another, as in --seed {other}."
 
 
 class Only(enum.StrEnum):
@@ -37,6 +43,7 @@ def sample(
     rate: Annotated[float | None, typer.Option(min=0.01, metavar="PER_SECOND", help="Complaints a second, at most.")] = None,
     only: Annotated[Only | None, typer.Option(help="Submit complaints, and let nobody work them.")] = None,
     timeout: Annotated[float, typer.Option(min=1, help="Seconds without any answer before giving up.")] = 120,
+    yes: Annotated[bool, typer.Option("--yes", help="On servers of your own: yes, made-up complaints, for ever.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="The summary as the last line on standard output.")] = False,
     home: Home = None,
 ) -> None:
@@ -44,25 +51,39 @@ def sample(
 
     A quarter stays in own, a fifth in fix, the rest is delivered, learned from or settled. People try what the rules refuse, too; a
     refusal that was not meant to be is shown, and the exit code is 1. The same seed again changes nothing, also after an interruption:
-    it goes on where it was.
+    it goes on where it was. On servers of your own it asks for --yes: events stay for ever.
 
     Examples: makegood sample --complaints 500 --seed 7, or
     makegood sample --only submissions --complaints 20000 --rate 500
     """
     output.log_to_stderr()
-    terms = Terms(stack_of(home).kafka, complaints, seed, worked=only is None, rate=rate, timeout_seconds=timeout)
+    if (elsewhere := outside()) and not yes:
+        stop(OUTSIDE, Exit.USAGE)
+    stack = stack_of(home)
+    if not elsewhere and only is None and (before := fed.known(stack.home, seed, complaints)):
+        output.say(NOTHING_NEW.format(seed=seed, other=seed + 1))
+        if as_json:
+            print(json.dumps(before), flush=True)  # noqa: T201 - data goes to standard output
+        return
+    terms = Terms(stack.kafka, complaints, seed, worked=only is None, rate=rate, timeout_seconds=timeout)
     try:
         summary = _fed(terms)
     except SeedIsUsed as used:
         stop(f"{used}.", Exit.USAGE)
-    except (LookupError, OSError, KafkaError) as error:
-        stop(f"{error}. Is makegood running? `makegood status` tells.")
-    except TimeoutError:
+    except TimeoutError:  # before OSError, which it is one of
         stop(f"Nothing was answered within {timeout:g} s. `makegood status` tells what runs; the same again goes on from here.")
+    except KafkaConnectionError:
+        stop(f"Kafka does not answer at {stack.kafka}. `makegood status` tells what runs.")
+    except (LookupError, OSError, KafkaError) as error:
+        stop(f"{str(error) or type(error).__name__}. Is makegood running? `makegood status` tells.")
     if only:
         _report_submissions(summary, as_json=as_json)
     else:
         _report(summary, as_json=as_json)
+        if summary.answered and summary.repeated == summary.answered:
+            output.say(NOTHING_NEW.format(seed=seed, other=seed + 1))
+        if not elsewhere:
+            fed.note(stack.home, seed, summary)
     if summary.unanswered:
         stop(
             f"{summary.unanswered} complaints got no answer within {timeout:g} s. What was sent is safe in Kafka and will be taken when the"
