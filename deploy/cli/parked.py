@@ -22,8 +22,7 @@ from shared.machine.head import Outcome
 PLACE = re.compile(r"(\w+)/(\d{1,9})/(\d{1,18})")
 LISTED_MAX = 1_000
 HELD = [Outcome.PARKED, Outcome.WAITING]
-LINE = 96
-"""Bytes of a body on one line, where it has no line breaks of its own."""
+BODY_INDENT = 2
 
 
 def register(app: typer.Typer) -> None:
@@ -153,8 +152,11 @@ def _show(name: str, row: JournalRow) -> None:
         output.show(f"  {header}: {'null' if value is None else _text(value)}")
     output.show()
     output.show(f"body ({len(row.body):,} bytes)" if row.body is not None else "body: null", style="bold")
-    for line in _lines(row.body or b""):
-        output.show(f"  {line}")
+    for line in map(_text, (row.body or b"").split(b"\n")):
+        if output.on_terminal() and line:
+            output.show_indented(line, BODY_INDENT)
+        else:  # whole, so that a program gets a line as it is
+            output.show(f"{'':{BODY_INDENT}}{line}")
 
 
 def _where(row: JournalRow) -> str:
@@ -168,12 +170,6 @@ def _why(row: JournalRow) -> str:
 def _text(found: bytes) -> str:
     """Bytes as text; what is none as escapes."""
     return output.visible(found.decode("utf-8", "backslashreplace"))
-
-
-def _lines(body: bytes) -> Sequence[str]:
-    """Bytes as lines that fit on a screen."""
-    texts = map(_text, body.split(b"\n"))
-    return [text[at : at + LINE] for text in texts for at in range(0, max(len(text), 1), LINE)]
 
 
 def _as_data(name: str, row: JournalRow) -> dict[str, Any]:
