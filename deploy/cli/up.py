@@ -24,6 +24,8 @@ from deploy.local import stack, state
 from deploy.local.part import born
 
 READY = "ready"
+STARTING, PREPARING = "starting PostgreSQL and Kafka", "preparing the database and the topics"
+FEEDING = "complaints come in, and people work them"
 SAMPLE_BEGUN = "sample.begun"
 """A file in the home, there while a first sample comes in."""
 STAGES_LINE = ("own", "fix", "deliver", "retrain", "settled")
@@ -104,18 +106,31 @@ def undone_if_interrupted(home: Path) -> Iterator[Callable[[], None]]:
 
 
 def _watch(home: Path, pid: int) -> None:
-    """Waits until everything runs, and says what is ready."""
+    """Waits until everything runs, and says what is ready. Where nobody looks on, each step is a line."""
     said: set[str] = set()
-    with output.err().status("starting PostgreSQL and Kafka") as spinner:
+
+    def once(sentence: str) -> None:
+        if sentence not in said:
+            said.add(sentence)
+            output.say(sentence)
+
+    with output.err().status(STARTING) as spinner:
 
         def tell(found: state.StackState) -> None:
+            for sentence in found.notes:
+                once(f"{sentence[:1].upper()}{sentence[1:]}.")
             for part in found.parts:
-                if part.state == READY and part.name not in said:
-                    said.add(part.name)
-                    output.say(f"{part.name} is ready at {part.address}")
+                if part.state == READY:
+                    once(f"{part.name} is ready at {part.address}")
             waiting = [part.name for part in found.parts if part.state != READY]
-            spinner.update(found.doing or (f"waiting for {', '.join(waiting)}" if waiting else "preparing the database and the topics"))
+            prepared = PREPARING if found.parts else STARTING
+            doing = found.doing or (f"waiting for {', '.join(waiting)}" if waiting else prepared)
+            spinner.update(doing)
+            if not output.err().is_terminal and not doing.startswith("waiting") and found.phase != "running":
+                once(doing)
 
+        if not output.err().is_terminal:
+            once(STARTING)
         try:
             stack.wait(home, pid, tell)
         except stack.StackFailed as failed:
@@ -165,18 +180,23 @@ def _sample(home: Path) -> bool:
     begun = home / SAMPLE_BEGUN
     if not begun.exists() and _counts(home)["complaints"]:
         return True
-    from deploy.sample.feed import FIRST_COMPLAINTS, SeedIsUsed, first_sample  # noqa: PLC0415 - half a second, and only here
+    from deploy.cli import fed  # noqa: PLC0415 - half a second, and only here
+    from deploy.sample.feed import FIRST_COMPLAINTS, FIRST_SEED, SeedIsUsed, first_sample  # noqa: PLC0415
 
     begun.touch()
+    if not output.err().is_terminal:
+        output.say(f"{FIRST_COMPLAINTS} {FEEDING}")
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
     with Progress(*columns, console=output.err(), disable=not output.err().is_terminal, transient=True) as bar:
-        task = bar.add_task("complaints come in, and people work them", total=FIRST_COMPLAINTS)
+        task = bar.add_task(FEEDING, total=FIRST_COMPLAINTS)
         try:
             summary = first_sample(stack_of(home), lambda done: bar.update(task, completed=done))
-        except (LookupError, OSError, TimeoutError, KafkaError, SeedIsUsed) as error:
-            output.say(f"The sample did not come in whole: {str(error) or type(error).__name__}. `makegood up` goes on with it.")
+        except (LookupError, OSError, KafkaError, SeedIsUsed) as error:
+            why = str(error) or ("no answer came in time" if isinstance(error, TimeoutError) else type(error).__name__)
+            output.say(f"The sample did not come in whole: {why}. `makegood up` goes on with it.")
             return False
     begun.unlink()
+    fed.note(home, FIRST_SEED, summary)
     output.say(f"A sample of {summary.complaints:,} complaints came in, and people worked them.")
     return True
 

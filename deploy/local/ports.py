@@ -19,6 +19,8 @@ class Ports:
     """The ports of one home, by the name of who listens. Kept in `ports.json`."""
 
     def __init__(self, file: Path) -> None:
+        self.moved: list[str] = []
+        """In sentences: whose port another program has taken since, and where they are now."""
         self._file = file
         self._kept = _read(file)
         self._one_at_a_time = threading.Lock()
@@ -30,10 +32,13 @@ class Ports:
             OSError: when no free port was found.
         """
         with self._one_at_a_time:
-            port = self._kept.get(name)
-            if port is None or not is_free(port):
-                port = self._kept[name] = free_port(frozenset(self._kept.values()))
-                self._write()
+            before = self._kept.get(name)
+            if before is not None and is_free(before):
+                return before
+            port = self._kept[name] = free_port(frozenset(self._kept.values()))
+            self._write()
+            if before is not None:
+                self.moved.append(f"another program has port {before}, so {name} moves to {port}")
             return port
 
     def _write(self) -> None:

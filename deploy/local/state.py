@@ -37,6 +37,7 @@ class StackState(BaseModel):
 
     phase: str = Field(description="starting, running, stopping or failed.")
     doing: str = Field("", description="What takes a while just now, in words.")
+    notes: list[str] = Field(default_factory=list, description="What is to be known of this start, in sentences.")
     error: str | None = None
     pid: int = Field(description="The supervisor's.")
     born: str | None

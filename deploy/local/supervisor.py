@@ -163,7 +163,7 @@ class Supervisor:
         ]  # fmt: skip
         console = next((part.address for part in parts if part.name == "console"), "")
         try:
-            state.write(self._home, self._state.model_copy(update={"parts": parts, "console": console}))
+            state.write(self._home, self._state.model_copy(update={"parts": parts, "console": console, "notes": list(self._ports.moved)}))
         except OSError as problem:  # a full disk does not end the supervision
             say(f"the state could not be written: {problem}")
 
