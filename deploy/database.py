@@ -13,8 +13,10 @@ class NotInstalled(RuntimeError):
     """There is no installation in this database."""
 
 
-NOTHING_THERE = (NotInstalled, asyncpg.UndefinedTableError, asyncpg.InvalidSchemaNameError, asyncpg.InvalidCatalogNameError)
+NOTHING_THERE = (NotInstalled, asyncpg.InvalidSchemaNameError, asyncpg.InvalidCatalogNameError)
 """What is raised where nothing was installed in a database, or where there is no such database."""
+NOT_THE_OWNER = (asyncpg.InsufficientPrivilegeError, asyncpg.InvalidAuthorizationSpecificationError, asyncpg.UndefinedTableError)
+"""What is raised where somebody looks who may not. Tables in a schema that one may not use are not found."""
 
 
 @dataclass(frozen=True, slots=True)

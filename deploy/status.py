@@ -11,7 +11,7 @@ from urllib.parse import parse_qsl, urlencode, urlsplit, urlunsplit
 import asyncpg
 import httpx
 
-from deploy.database import NOTHING_THERE, connected, use
+from deploy.database import NOT_THE_OWNER, NOTHING_THERE, connected, installation, use
 from deploy.local import state
 from deploy.local.part import State
 from deploy.local.stack import Stack, running
@@ -102,7 +102,7 @@ async def _beyond(found: Status, stack: Stack) -> None:
         found.relay = await _relay(stack)
     except NOTHING_THERE:
         found.wrong.append("Nothing is installed in this database: `makegood install` does it.")
-    except asyncpg.InsufficientPrivilegeError as error:
+    except NOT_THE_OWNER as error:
         found.wrong.append(f"PostgreSQL does not let us look: {error}. MAKEGOOD_DATABASE must name the installation's owner.")
     except (OSError, TimeoutError, asyncpg.PostgresError, asyncpg.InterfaceError) as error:
         found.wrong.append(f"PostgreSQL does not answer: {str(error) or type(error).__name__}.")
@@ -143,6 +143,7 @@ async def _relay(stack: Stack) -> list[dict[str, Any]]:
     """How far Kafka has each service's ledger: all shards together, and the shard that is furthest behind."""
     found = []
     async with connected(stack.owner_dsn) as connection:
+        await installation(connection)
         for service in STAGES:
             await use(connection, service)
             row = await connection.fetchrow(

@@ -7,7 +7,7 @@ from typing import Any, TypeVar
 import asyncpg
 
 from deploy.cli.exits import Exit, stop
-from deploy.database import NOTHING_THERE
+from deploy.database import NOT_THE_OWNER, NOTHING_THERE
 
 T = TypeVar("T")
 NOT_INSTALLED = "Nothing is installed in this database: `makegood up` does it, or `makegood install` on servers of your own."
@@ -19,7 +19,7 @@ def run(work: Coroutine[Any, Any, T]) -> T:
         return asyncio.run(work)
     except NOTHING_THERE:
         stop(NOT_INSTALLED)
-    except (asyncpg.InsufficientPrivilegeError, asyncpg.InvalidAuthorizationSpecificationError) as error:
+    except NOT_THE_OWNER as error:
         stop(f"PostgreSQL does not let us: {error}. MAKEGOOD_DATABASE must name the installation's owner.")
     except asyncpg.SyntaxOrAccessError:  # a fault of ours
         raise

@@ -13,6 +13,7 @@ from deploy.cli import output
 from deploy.cli.exits import Exit, stop
 from deploy.cli.options import AsJson, Home
 from deploy.cli.place import outside, settings, stack_of
+from deploy.database import NOTHING_THERE, connected, installation
 from deploy.install import InstallationDiffers, Installed, install
 from deploy.local.stack import PYTHON
 from deploy.migrate import MigrationsDiffer
@@ -35,7 +36,7 @@ def install_(*, as_json: AsJson = False) -> None:
     """Install on servers of your own, or bring them up to date.
 
     Makes roles, schemas, tables and topics on the servers that MAKEGOOD_KAFKA and MAKEGOOD_DATABASE name. Done twice it changes
-    nothing. The number of shards (MAKEGOOD_SHARDS) and the tenant (MAKEGOOD_TENANT) are fixed the first time.
+    nothing. The number of shards (MAKEGOOD_SHARDS) is fixed the first time. Of an older release the tables are brought up to date.
 
     Example: MAKEGOOD_KAFKA=kafka:9092 MAKEGOOD_DATABASE=postgresql://owner@db/makegood makegood install
     """
@@ -75,6 +76,26 @@ def run_(*, service: Annotated[str, typer.Argument(metavar="SERVICE", help=", ".
     }
     if service == "console" and not settings().port:
         stop("The console needs a port to answer on: set MAKEGOOD_PORT, as in MAKEGOOD_PORT=8000.", Exit.USAGE)
+    asyncio.run(_check(found.role_dsn(service), service))
     sys.stdout.flush()
     sys.stderr.flush()
     os.execve(PYTHON[0], [*PYTHON, f"services.{service}"], environment)  # noqa: S606 - it becomes the service
+
+
+async def _check(dsn: str, service: str) -> None:
+    """Ends the command where the service could wait for ever: nothing is installed, or its role is not let in.
+
+    A PostgreSQL that does not answer is what services wait for themselves.
+    """
+    try:
+        async with connected(dsn) as connection:
+            await installation(connection)
+    except (*NOTHING_THERE, asyncpg.InsufficientPrivilegeError):
+        stop(f"Nothing is installed for {service} in this database: run `makegood install` first, as its owner.")
+    except asyncpg.InvalidAuthorizationSpecificationError as error:
+        stop(
+            f"PostgreSQL does not let {service} in: {error}. `makegood install` makes the roles and, where MAKEGOOD_ROLE_PASSWORD is set, "
+            "gives them that password; `makegood run` needs the same one."
+        )
+    except (asyncpg.PostgresError, asyncpg.InterfaceError, OSError, TimeoutError) as error:
+        output.say(f"PostgreSQL does not answer yet ({str(error) or type(error).__name__}); {service} waits for it.")

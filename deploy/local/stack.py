@@ -56,10 +56,11 @@ def running(home: Path) -> Stack | None:
     embedded = found if found is not None and found.alive and found.phase == "running" else None
     kafka = told.kafka if "MAKEGOOD_KAFKA" in os.environ else embedded.kafka if embedded else ""
     database = told.database if "MAKEGOOD_DATABASE" in os.environ else embedded.database if embedded else ""
-    console = told.console or (embedded.console if embedded else "")
     if not kafka or not database:
         return None
-    return Stack(home, kafka, database, console, embedded.roles if embedded and database == embedded.database else {})
+    if embedded is None or database != embedded.database:  # another installation's console and roles are not this one's
+        return Stack(home, kafka, database, told.console)
+    return Stack(home, kafka, database, told.console or embedded.console, embedded.roles)
 
 
 def start(home: Path, *, only_servers: bool = False, with_us: bool = False, supervisor: str = SUPERVISOR) -> int:
