@@ -97,7 +97,7 @@ async def _beyond(found: Status, stack: Stack) -> None:
             found.counts = await _counts(http, stack.console_url)
     for service in found.services:
         if not service["ready"]:
-            found.wrong.append(f"{service['service']} is not ready: {_why(service).rstrip('.')}.")
+            found.wrong.append(f"{service['service']} is not ready: {why_unready(service).rstrip('.')}.")
     try:
         found.relay = await _relay(stack)
     except NOTHING_THERE:
@@ -122,7 +122,7 @@ async def _ready(http: httpx.AsyncClient, name: str, address: str) -> dict[str, 
     }  # fmt: skip
 
 
-def _why(service: Mapping[str, Any]) -> str:
+def why_unready(service: Mapping[str, Any]) -> str:
     """Why a service is not ready."""
     if service["silence"]:
         return str(service["silence"])

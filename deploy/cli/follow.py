@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Annotated, Any
+from typing import Annotated, Any, NoReturn
 from uuid import UUID
 
 import asyncpg
@@ -28,6 +28,8 @@ from shared.machine.traces import Led
 from shared.policy.model import Policy
 
 HASH_SHOWN = 16
+SLASHES = 3
+"""In an event's id."""
 INTAKE, COMPLAINT = "intake", "complaint"
 """Where a complaint begins: the service, and the kind of its stream there."""
 
@@ -69,6 +71,8 @@ def follow(
     """
     stack = stack_of(home)
     event = event_place(ident)
+    if event is None and ident.count("/") == SLASHES:
+        _no_event(ident)
     found, there = run(_found(stack, event or complaint_of(ident, stack), ident))
     facts = [dict(one) for one in _facts(found, there, stack)]
     first = found.led.events[0]
@@ -117,8 +121,12 @@ async def _of_event(connection: asyncpg.Connection, there: Installation, meant: 
         await use(connection, service)
         entry = await connection.fetchval("SELECT entry FROM ledger WHERE shard = $1 AND position = $2", shard, position)
     if entry is None:
-        stop(f"There is no event {event_id(*meant)}: `makegood complaint history ID` shows those of a complaint.", Exit.NOT_FOUND)
+        _no_event(event_id(*meant))
     return service, shard, entry
+
+
+def _no_event(ident: str) -> NoReturn:
+    stop(f"There is no event {ident}: `makegood complaint history ID` shows those of a complaint.", Exit.NOT_FOUND)
 
 
 async def _of_complaint(connection: asyncpg.Connection, there: Installation, complaint: UUID, typed: str) -> Place:

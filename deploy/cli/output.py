@@ -112,9 +112,9 @@ def fields(pairs: Mapping[str, object]) -> None:
     width = max(map(len, there), default=0)
     for name, value in there.items():
         first, *more = value.splitlines() or [""]
-        show(f"{name.ljust(width)}  {first}")
+        show_indented(f"{name.ljust(width)}  {first}", 0, hang=width + 2)
         for line in more:
-            show(f"{'':{width}}  {line}")
+            show_indented(line, width + 2)
 
 
 def visible(text: str, *, breaks: bool = False) -> str:

@@ -91,11 +91,11 @@ async def _check(dsn: str, service: str) -> None:
         async with connected(dsn) as connection:
             await installation(connection)
     except (*NOTHING_THERE, asyncpg.InsufficientPrivilegeError):
-        stop(f"Nothing is installed for {service} in this database: run `makegood install` first, as its owner.")
+        stop(f"Nothing is installed for {service} in this database: run `makegood install` first, as the database's owner.")
     except asyncpg.InvalidAuthorizationSpecificationError as error:
         stop(
-            f"PostgreSQL does not let {service} in: {error}. `makegood install` makes the roles and, where MAKEGOOD_ROLE_PASSWORD is set, "
-            "gives them that password; `makegood run` needs the same one."
+            f"PostgreSQL does not let {service} in ({error}): run `makegood install` first, as the database's owner. It makes the "
+            "services' roles, with the password in MAKEGOOD_ROLE_PASSWORD where there is one; `makegood run` needs the same one."
         )
     except (asyncpg.PostgresError, asyncpg.InterfaceError, OSError, TimeoutError) as error:
         output.say(f"PostgreSQL does not answer yet ({str(error) or type(error).__name__}); {service} waits for it.")

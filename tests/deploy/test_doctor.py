@@ -7,17 +7,18 @@ import pytest
 
 from deploy.database import Installation
 from deploy.doctor.judging import judge
-from deploy.doctor.seen import Behind, DatabaseSeen, KafkaSeen, Level, Seen
+from deploy.doctor.seen import NOT_INSTALLED, Behind, DatabaseSeen, KafkaSeen, Level, Seen
 from deploy.doctor.words import shards_in_words
 from deploy.roles import STAGES
 from deploy.status import Status
-from deploy.topics import TOPICS
+from deploy.topics import TOPICS, topics_with
 from shared.contract.envelope import SUBMISSIONS
 from shared.machine.head import Head
 
 NOW = datetime(2026, 11, 24, 12, 0, tzinfo=UTC)
 SHARDS = 2
 IDS = {topic: f"id-of-{topic}" for topic in TOPICS}
+OWN = "complaints.submissions.shop"
 EVENTS, COMMANDS = "intake.events", "intake.commands"
 
 
@@ -108,6 +109,8 @@ WRONG = {
     "the last start failed": (status(phase="failed", failed="the last start failed: no jar"), "processes", "the last start failed: no jar"),
     "a part is down": (status(parts=[{**PART, "state": "waiting"}]), "processes", "intake is waiting"),
     "a service waits": (unready(waits="for PostgreSQL"), "processes", "it waits for PostgreSQL"),
+    "a service is silent": (unready(silence="it does not answer at http://x"), "processes", "is not ready: it does not answer at http://x"),
+    "nothing is installed": (replace(WELL, database=None, database_silence=NOT_INSTALLED), "postgres", "nothing is installed in it"),
     "a shard can't go on": (unready(troubles=TROUBLE), "shards", "intake, shard 0, can't go on (clock)"),
     "an old release runs": (replace(WELL, installed_release="2"), "release", "release 1 runs, 2 is installed"),
     "tables of another release": (database(migrations={"intake": "1 migrations are not applied yet"}), "release", "the tables of intake"),
@@ -115,6 +118,7 @@ WRONG = {
     "PostgreSQL is silent": (replace(WELL, database=None, database_silence="connection refused"), "postgres", "connection refused"),
     "another cluster": (kafka(cluster_id="another"), "kafka", "this installation belongs to cluster, another answers"),
     "a topic is missing": (kafka(partitions={topic: SHARDS for topic in TOPICS if topic != "policies"}), "topics", "missing: policies"),
+    "an upstream's topic is missing": (kafka(wanted=topics_with([SUBMISSIONS, OWN])), "topics", f"missing: {OWN}"),
     "a topic has other partitions": (kafka(partitions={**KAFKA.partitions, EVENTS: 7}), "topics", "intake.events has 7 partitions"),
     "events are not kept for ever": (
         kafka(configs={**KAFKA.configs, EVENTS: {**KAFKA.configs[EVENTS], "retention.ms": "1000"}}), "topics", "retention.ms=1000, not -1",
@@ -141,6 +145,12 @@ def test_what_is_wrong_is_said_with_what_to_do(case):
     finding = only_wrong(seen)
     assert finding.about == about
     assert what in finding.what
+
+
+@pytest.mark.parametrize("told", [{"waits": "for PostgreSQL"}, {"silence": "it does not answer at http://x"}])
+def test_of_servers_from_outside_no_log_is_named_that_is_not_there(told):
+    seen = replace(unready(**told), outside=True)
+    assert "/home/logs" not in "".join(one.what + one.do for one in judge(seen))
 
 
 def test_an_older_kafka_is_found_by_whoever_read_further_and_the_way_on_is_told():

@@ -112,9 +112,24 @@ async def test_another_cluster_behind_the_address_is_refused(installation, folde
         await again(installation, folders)
 
 
-async def test_another_tenant_is_refused(installation, folders):
-    with pytest.raises(InstallationDiffers, match="made for the tenant 'default', not 'acme'"):
-        await again(installation, folders, tenant="acme")
+async def test_an_installation_of_another_tenant_is_refused(installation, folders):
+    async with connected(installation.owner_dsn) as connection:
+        await connection.execute("UPDATE public.installation SET tenant = 'acme'")
+    with pytest.raises(InstallationDiffers, match="made for the tenant 'acme', which this release does not serve"):
+        await again(installation, folders)
+
+
+async def test_topics_that_upstreams_have_for_themselves_are_made_too_and_can_be_added_later(servers, folders):
+    await servers.without_topics()
+    dsn, own = await servers.fresh_database(), [f"complaints.submissions.{name}" for name in ("shop", "mail")]
+    one = Settings(shards=2, submissions=f"complaints.submissions,{own[0]}")
+    both = Settings(shards=2, submissions=f"complaints.submissions, {', '.join(own)}")
+    assert (await install(dsn, servers.kafka, one, folders)).topics == (*TOPICS, own[0])
+    assert (await install(dsn, servers.kafka, both, folders)).topics == (own[1],)
+    async with admin(servers.kafka) as client:
+        there = await partitions(client)
+        assert [there[topic] for topic in own] == [2, 2]
+        await client.delete_topics(own)
 
 
 async def test_topics_with_another_number_of_partitions_are_refused_and_the_next_try_may_name_that_number(servers, folders):

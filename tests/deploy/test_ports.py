@@ -22,7 +22,9 @@ def listening(port, address=LOOPBACK):
 
 def test_a_port_is_the_same_tomorrow(file):
     ports = {name: Ports(file).keep(name) for name in ("kafka", "postgres")}
-    assert {name: Ports(file).keep(name) for name in ports} == ports
+    again = Ports(file)
+    assert {name: again.keep(name) for name in ports} == ports
+    assert again.moved == []
     assert len(set(ports.values())) == 2
 
 
@@ -34,8 +36,10 @@ def test_a_port_lies_below_those_of_outgoing_connections(file):
 def test_a_port_that_someone_else_took_is_replaced_and_the_new_one_kept(file, address):
     old = Ports(file).keep("kafka")
     with listening(old, address):
-        new = Ports(file).keep("kafka")
+        ports = Ports(file)
+        new = ports.keep("kafka")
         assert new != old
+        assert ports.moved == [f"another program has port {old}, so kafka moves to {new}"]
     assert Ports(file).keep("kafka") == new
 
 

@@ -47,6 +47,14 @@ async def test_only_what_is_missing_is_made(client):
     assert await ensure(client, 3) == ["policies"]
 
 
+async def test_a_topic_of_an_upstreams_own_is_kept_like_the_others(client):
+    own = "complaints.submissions.shop"
+    assert await ensure(client, 2, [own]) == [*TOPICS, own]
+    assert (await partitions(client))[own] == 2
+    assert await settings(client, own) == await settings(client, "complaints.submissions")
+    await deleted(client, own)
+
+
 async def test_events_are_kept_for_ever_and_what_the_journals_hold_for_thirty_days(client):
     await ensure(client, 1)
     for topic in ("intake.events", "resolution.events", "rootcause.events"):

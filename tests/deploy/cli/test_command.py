@@ -6,7 +6,8 @@ import pytest
 from deploy.cli.asked import NoSuchValue, askable, fields, named, with_values
 from deploy.cli.exits import Exit
 from shared.contract.catalogue import COMMANDS, service_of
-from shared.contract.envelope import SERVICES
+from shared.contract.envelope import SERVICES, complaint_id
+from shared.policy.loader import shipped
 
 DELIVER = ["--set", "what=bread", "--set", "how=by hand", "--set", "evidence=signed"]
 
@@ -48,14 +49,16 @@ def test_the_same_key_does_nothing_twice_and_is_a_conflict_for_something_else(cl
     assert first.out == again.out
     other = cli(*asked, "owner=person:bob")
     assert (other.code, other.out) == (Exit.CONFLICT, "")
-    assert "Idempotency-Key was used for something else" in other.err
+    assert other.err == "This --key was used for something else: give this request a key of its own.\n"
 
 
 def test_who_asks_is_written_down(cli, system):
     ident = system.submit()
     cli("command", "send", ident, "StateNeed", "--set", "need=dry bread", "--actor", "person:bob")
     assert cli("complaint", "history", ident, "--json").json["events"][-1]["actor"] == "person:bob"
-    assert cli("command", "send", ident, "StateNeed", "--set", "need=dry", "--actor", "bob").code == Exit.USAGE
+    wrong = cli("command", "send", ident, "StateNeed", "--set", "need=dry", "--actor", "bob")
+    assert wrong.code == Exit.USAGE
+    assert wrong.err == "--actor: write person:NAME, team:NAME or system:NAME, without spaces.\n"
 
 
 def test_a_complaint_can_be_submitted_by_a_command(cli):
@@ -65,13 +68,41 @@ def test_a_complaint_can_be_submitted_by_a_command(cli):
     assert cli("complaint", "show", f"hand:{ref}", "--json").json["customer_name"] == "Bo"
 
 
+@pytest.mark.parametrize("command", ["SubmitComplaint", "ReportFinding"])
+def test_the_reference_says_which_complaint_is_submitted(cli, system, command):
+    ref = uuid4().hex
+    send = ["command", "send", f"hand:{ref}", command, "--set", "narrative=It was wet."]
+    done = cli(*send)
+    assert (done.code, done.out.split()[:2]) == (Exit.DONE, ["accepted", "ComplaintReceived"])
+    told = system.until(complaint_id("hand", ref), stage="own")
+    assert (told["source"], told["ref"]) == ("hand", ref)
+    for other in (["ref=99"], ["source=other"], ["source=other", "ref=99"]):
+        wrong = cli(*send, *(word for field in other for word in ("--set", field)))
+        assert (wrong.code, wrong.out) == (Exit.USAGE, "")
+        assert wrong.err.startswith(f"hand:{ref} is one complaint and source=")
+    with system.http() as client:
+        assert client.get(f"/api/complaints/{complaint_id('other', '99')}/history").status_code == 404, "nothing was sent"
+
+
+@pytest.mark.parametrize("words", [["StartFix"], ["StateNeed", "--set", "need=dry"], ["CompleteOwnership", "--json"]])
+def test_about_a_complaint_that_there_is_not_nothing_is_sent(cli, system, words):
+    ref = uuid4().hex
+    done = cli("command", "send", f"shop:{ref}", *words)
+    assert (done.code, done.out) == (Exit.NOT_FOUND, "")
+    assert done.err == f"There is no complaint shop:{ref}: submit it first. `makegood complaint list` shows which there are.\n"
+    with system.http() as client:
+        assert client.get(f"/api/complaints/{complaint_id('shop', ref)}/history").status_code == 404
+
+
 def test_a_problem_is_asked_under_its_own_id(cli):
     ident = uuid4()
     fields_ = ["--set", "title=wet bread", "--set", "symptom=the bread is wet", "--set", "defect_kind=product"]
     assert cli("command", "send", ident, "OpenProblem", "--problem", *fields_).code == Exit.DONE
     assert cli("command", "send", "shop:1", "OpenProblem", "--problem", *fields_).code == Exit.USAGE
     wrong = cli("command", "send", ident, "OpenProblem", *fields_)
-    assert (wrong.code, "asked of a problem" in wrong.err) == (Exit.USAGE, True)
+    assert (wrong.code, wrong.err) == (Exit.USAGE, "OpenProblem is asked of a problem: add --problem, and name the problem's id.\n")
+    wrong = cli("command", "send", ident, "StartFix", "--problem")
+    assert (wrong.code, wrong.err) == (Exit.USAGE, "StartFix is asked of a complaint: leave out --problem.\n")
 
 
 def test_the_fields_can_come_from_a_file_and_single_ones_beside_it(cli, system, tmp_path):
@@ -125,6 +156,15 @@ def test_a_command_is_shown_with_its_fields_and_their_limits(cli):
     assert "reply | call | token" in done.out
     assert "may be left out" in done.out
     assert len(cli("command", "show", "MakePromise", "--json").json) == 2, "intake and resolution have one"
+
+
+@pytest.mark.parametrize(
+    ("command", "field", "of_policy"),
+    [("Classify", "defect_kind", "defect_kinds"), ("OpenProblem", "defect_kind", "defect_kinds"), ("RecordCause", "kind", "cause_kinds")],
+)
+def test_what_the_policy_lists_is_shown(cli, command, field, of_policy):
+    [kind] = [one["kind"] for one in cli("command", "show", command, "--json").json["fields"] if one["name"] == field]
+    assert kind == f"{' | '.join(getattr(shipped(), of_policy))} (as the shipped policy has it)"
 
 
 # ---- fields as they are typed ----------------------------------------------------------------------------------------------

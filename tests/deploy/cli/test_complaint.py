@@ -3,6 +3,7 @@ from uuid import uuid4
 import pytest
 
 from deploy.cli.exits import Exit
+from deploy.cli.story import promised, tell
 from shared.contract.envelope import complaint_id
 
 
@@ -27,7 +28,8 @@ def test_what_is_no_id_is_a_usage_error(cli, command, name):
 def test_what_there_is_not_is_not_found(cli, command, name):
     done = cli(*command, name)
     assert (done.code, done.out) == (Exit.NOT_FOUND, "")
-    assert done.err.endswith(".\n")
+    beginning = f"No complaint's id begins with {name}." if len(str(name)) == 12 else f"There is no complaint {name}: submit it first."
+    assert done.err == f"{beginning} `makegood complaint list` shows which there are.\n", "it is named as it was typed"
 
 
 def test_a_beginning_that_two_complaints_share_is_a_usage_error_that_names_them(cli, system):
@@ -111,9 +113,9 @@ def test_a_history_of_more_than_one_page_is_one_document(cli, walked, monkeypatc
     get = Client.get
     pages = []
 
-    def some(self, path, params=None):
+    def some(self, path, params=None, **more):
         pages.append(path)
-        return get(self, path, {**params, "limit": 4})
+        return get(self, path, {**params, "limit": 4}, **more)
 
     monkeypatch.setattr(Client, "get", some)
     assert cli("complaint", "history", walked, "--json").json == whole
@@ -127,3 +129,47 @@ def test_a_history_tells_when_what_who_and_why(cli, walked):
     assert "refused: GiveExplanation" in refused
     assert "person:anna" in refused
     assert "[no_excuse_before_delivery, invariant 2]" in refused
+
+
+def test_an_open_promise_is_shown_with_what_was_promised_and_by_when(cli, system):
+    ident = system.submit()
+    made = system.ask(ident, "MakePromise", what="A call with what we can do.", due_at="2099-01-02T03:04:05Z").json()["events"][0]
+    promise = made["data"]["promise"]["promise_id"]
+    system.until_event(ident, "intake.PromiseMade.v1")
+    [line] = [line for line in cli("complaint", "show", ident).out.splitlines() if line.startswith("open promises")]
+    assert line.split(maxsplit=2)[2] == f"A call with what we can do., due 2099-01-02 03:04:05Z (promise {promise})"
+    assert promise in cli("complaint", "show", ident, "--json").json["promises"]
+
+
+def test_a_promise_that_was_renegotiated_is_shown_with_its_new_terms():
+    old, new = str(uuid4()), str(uuid4())
+    terms = {"promise_id": new, "what": "A call on Monday.", "due_at": "2099-01-02T03:04:05Z", "made_at": "own"}
+    first = {**terms, "promise_id": old, "what": "A call on Friday."}
+    history = [
+        {"data": {"promise": first}}, {"data": {"promise_id": old, "reason": "ill", "becomes": terms}}, {"data": {"promises": [terms]}},
+    ]  # fmt: skip
+    assert promised(history) == {old: "A call on Friday.", new: "A call on Monday."}
+
+
+def test_a_history_says_of_each_row_whatever_the_console_says_of_it(capsys):
+    row = {
+        "type": "intake.NeedStated.v1", "at": "2026-11-24T12:00:00Z", "actor": "person:anna", "id": "g1/intake/0/3", "refused": False,
+        "rule": None, "invariant": None, "why": "dry bread,\nbefore the weekend", "data": {"need": "dry bread", "tags": ["a", "b"]},
+    }  # fmt: skip
+    tell([row])
+    assert capsys.readouterr().out.splitlines()[1].endswith("  g1/intake/0/3  dry bread, before the weekend")
+    tell([row], full=True)
+    assert capsys.readouterr().out.splitlines() == [
+        "2026-11-24 (UTC)",
+        "  12:00:00.000  NeedStated  person:anna  g1/intake/0/3",
+        "                dry bread, before the weekend",
+        "                need: dry bread",
+        '                tags: ["a", "b"]',
+    ]
+
+
+def test_a_whole_history_has_the_fields_of_every_event(cli, walked):
+    out = cli("complaint", "history", walked, "--full").out
+    assert "what: bread" in out
+    assert "need: dry bread" in out
+    assert "command: resolution.StartFix.v1" in out

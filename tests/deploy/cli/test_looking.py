@@ -17,8 +17,10 @@ from deploy.cli.exits import Exit
 from deploy.cli.hops import HOPS, MINDS, code_of
 from deploy.database import connected
 from deploy.doctor.offsets import BEGIN, GO_ON, SEND_AGAIN
+from deploy.status import Status, why_unready, without_password
 from deploy.traces import export
-from shared.contract.envelope import SUBMISSIONS, shard_of
+from shared.contract.envelope import SUBMISSIONS, command_headers, complaint_id, key_of, shard_of
+from shared.contract.intake import AssignOwner
 from shared.machine.bytes import span_id
 from tests.system import SHARDS
 
@@ -73,6 +75,27 @@ def test_a_trace_is_drawn_with_what_was_refused(cli, walked):
     assert "StartFix ✗ no_fix_before_ownership" in done.out
     assert "  hears ComplaintOwned → CaseOpened" in done.out
     assert "█" in done.out
+
+
+@pytest.fixture(scope="module")
+async def passed_on(system):
+    """A complaint that came without an id to a shard where it does not lie, and the place of its record."""
+    ref = uuid4().hex
+    ident = complaint_id("shop", ref)
+    elsewhere = (shard_of(ident, SHARDS) + 1) % SHARDS
+    async with AIOKafkaProducer(bootstrap_servers=system.stack.kafka) as producer:
+        body = json.dumps({"source": "shop", "ref": ref, "narrative": "The bread was wet."}).encode()
+        record = await producer.send_and_wait(SUBMISSIONS, body, partition=elsewhere)
+    await asyncio.to_thread(system.until, ident, ref=ref)
+    return ident, (SUBMISSIONS, elsewhere, record.offset)
+
+
+def test_what_was_passed_on_is_drawn_as_no_failure(cli, passed_on):
+    ident, _ = passed_on
+    lines = cli("complaint", "trace", ident).out.splitlines()
+    assert "  intake     SubmitComplaint → passed on to its own shard" in lines[1]
+    assert "  intake       SubmitComplaint → ComplaintReceived" in lines[2]
+    assert "✗" not in "".join(lines)
 
 
 @pytest.fixture
@@ -194,6 +217,38 @@ def test_an_event_is_followed_through_the_code_of_its_own_service(cli, walked):
     assert cli("follow", "g1/kitchen/0/1").code == Exit.NOT_FOUND
 
 
+def test_what_was_passed_on_is_followed_from_its_upstreams_record(cli, passed_on):
+    ident, (topic, partition, offset) = passed_on
+    here = {hop["hop"]: hop["here"] for hop in cli("follow", ident, "--json").json["hops"]}
+    assert (here["record"]["topic"], here["record"]["partition"], here["record"]["offset"]) == (topic, partition, offset)
+    assert here["record"]["passed on"].startswith(f"by shard {partition}, entry ")
+    assert f", as intake.commands/{shard_of(ident, SHARDS)}/" in here["record"]["passed on"]
+    assert here["lock head"]["shard"] == f"{shard_of(ident, SHARDS)} of {SHARDS}, of intake"
+
+
+def test_a_complaint_is_followed_from_its_submission_whatever_was_refused_before_it_came(cli, system):
+    ident = complaint_id("shop", ref := uuid4().hex)
+    with system.http() as client:  # as whoever has no console may: straight to the topic
+        asyncio.run(asked(system, ident))
+        while client.get(f"/api/complaints/{ident}/history").status_code == 404:
+            pass
+    assert cli("follow", f"shop:{ref}").code == Exit.NOT_FOUND, "a refusal is no complaint"
+    system.submit(ref=ref)
+    here = {hop["hop"]: hop["here"] for hop in cli("follow", ident, "--json").json["hops"]}
+    assert (here["decode"]["type"], here["decide"]["outcome"]) == ("intake.SubmitComplaint.v1", "accepted")
+
+
+async def asked(system, ident):
+    """A command about a complaint that nobody knows yet."""
+    async with AIOKafkaProducer(bootstrap_servers=system.stack.kafka) as producer:
+        command = AssignOwner(owner="person:anna")
+        headers = command_headers(
+            command.type, uuid4().hex, stream=ident, source="/tests", actor="person:anna", sent_at="2026-11-24T12:00:00Z"
+        )
+        shard = shard_of(ident, SHARDS)
+        await producer.send_and_wait("intake.commands", command.to_bytes(), key=key_of(ident), partition=shard, headers=headers)
+
+
 # ---- parked ----------------------------------------------------------------------------------------------------------------
 
 BODY = b"\xff\xfe not JSON \x1b[31m\r\n[red]at all"
@@ -238,6 +293,19 @@ def test_a_parked_input_is_shown_whole_byte_for_byte(cli, bad):
     assert "\x1b" not in shown
 
 
+def test_a_long_line_of_a_parked_body_stays_one_line_where_no_terminal_shows_it(cli, system):
+    line = json.dumps({"source": "shop", "ref": "x", "narrative": "words and " * 100, "colour": "red"})
+    mark = uuid4().hex
+    asyncio.run(sent(system, line.encode(), mark))
+    shown = cli("parked", "show", parked_as(cli, mark)["input"]).out
+    assert shown.splitlines()[-1] == f"  {line}"
+
+
+async def sent(system, body, mark):
+    async with AIOKafkaProducer(bootstrap_servers=system.stack.kafka) as producer:
+        await producer.send_and_wait(SUBMISSIONS, body, partition=1, headers=[("ce_id", mark.encode()), ("ce_source", b"/tests")])
+
+
 def test_the_raw_body_is_the_bytes_and_nothing_else(cli, bad, capfdbinary):
     from typer.testing import CliRunner  # noqa: PLC0415
 
@@ -269,6 +337,46 @@ def test_the_status_of_a_system_that_is_well(cli, system, walked):
     assert [one["service"] for one in told["relay"]] == ["intake", "resolution", "rootcause"]
     assert all(0 <= one["lag"] <= one["position"] for one in told["relay"])
     assert "not in Kafka yet" in cli("status").out
+    assert (told["kafka"], told["database"]) == (system.stack.kafka, system.stack.owner_dsn)
+
+
+async def test_the_database_that_the_status_names_can_be_opened_as_its_owner(cli, system):
+    told = (await asyncio.to_thread(cli, "status", "--json")).json
+    async with connected(told["database"]) as connection:
+        assert await connection.fetchval("SELECT count(*) FROM intake.head") == SHARDS
+
+
+@pytest.mark.parametrize(
+    ("told", "shown"),
+    [
+        ("postgresql://owner:secret@db:5433/makegood", "postgresql://owner@db:5433/makegood"),
+        ("postgresql://owner@db/makegood?password=secret&sslmode=require", "postgresql://owner@db/makegood?sslmode=require"),
+        ("postgresql://db/makegood?sslrootcert=/etc/ca.pem", "postgresql://db/makegood?sslrootcert=/etc/ca.pem"),
+    ],
+)
+def test_a_databases_url_is_shown_without_its_password(told, shown):
+    assert without_password(told) == shown
+
+
+def test_numbers_of_the_status_are_written_alike(cli, monkeypatch):
+    counts = {"complaints": 10208, "by_stage": {"own": 5000, "fix": 3208, "deliver": 1000, "retrain": 500, "settled": 500}}
+    relay = [{"service": "intake", "position": 20565, "lag": 0, "worst_shard": 0}]
+
+    async def found(home, *, from_outside):
+        return Status(str(home), "running", counts=counts, relay=relay)
+
+    monkeypatch.setattr("deploy.cli.status.look", found)
+    out = cli("status").out
+    assert out.splitlines()[1].split() == ["10,208", "5,000", "3,208", "1,000", "500", "500"]
+    assert "20,565" in out
+
+
+def test_what_a_service_waits_for_is_a_sentence():
+    waits = {"silence": "", "waits": "for PostgreSQL, Kafka or its share of the shards", "troubles": {}}
+    assert why_unready(waits) == "it waits for PostgreSQL, Kafka or its share of the shards"
+    assert why_unready({**waits, "silence": "it does not answer at http://x"}) == "it does not answer at http://x"
+    assert why_unready({**waits, "waits": None, "troubles": {"3": {"what": "a gap"}}}) == "shard 3: a gap"
+    assert why_unready({**waits, "waits": None}) == "it has just begun"
 
 
 def test_the_status_of_nothing_is_not_well(tmp_path, cli):

@@ -7,6 +7,7 @@ import pytest
 
 from deploy.cli.exits import Exit
 from deploy.cli.main import COMMANDS, everything
+from deploy.local.supervisor import release
 from tests.deploy.cli.conftest import makegood
 
 ROOT = Path(__file__).parents[3]
@@ -78,7 +79,7 @@ def test_the_exit_codes_are_what_scripts_rely_on():
 NEEDS_A_SYSTEM = [
     ["complaint", "list"], ["complaint", "show", "shop:1"], ["complaint", "history", "shop:1"], ["complaint", "trace", "shop:1"],
     ["command", "send", "shop:1", "StartFix"], ["verify"], ["replay", "--check"], ["follow", "shop:1"], ["parked", "list"],
-    ["parked", "show", "intake/0/1"], ["trace", "export", "--to", "http://127.0.0.1:1/"], ["run", "intake"],
+    ["parked", "show", "intake/0/1"], ["trace", "export", "--to", "http://127.0.0.1:1/"], ["sample"], ["run", "intake"],
 ]  # fmt: skip
 
 
@@ -89,7 +90,7 @@ def test_where_nothing_runs_every_command_says_so_and_what_to_do(words, tmp_path
     assert done.err == f"Nothing runs in {tmp_path}/nowhere. Start it with `makegood up`; where it is elsewhere, name it: --home FOLDER.\n"
 
 
-@pytest.mark.parametrize("words", NEEDS_A_SYSTEM[:-1], ids=" ".join)
+@pytest.mark.parametrize("words", [*NEEDS_A_SYSTEM[:-2], ["sample", "--yes"]], ids=" ".join)
 def test_servers_that_do_not_answer_are_a_sentence(words, monkeypatch):
     monkeypatch.setenv("MAKEGOOD_KAFKA", "127.0.0.1:1")
     monkeypatch.setenv("MAKEGOOD_DATABASE", "postgresql://makegood@127.0.0.1:1/makegood")
@@ -109,6 +110,30 @@ def test_half_of_ones_own_servers_is_not_enough(monkeypatch):
 
 def test_a_setting_that_cannot_be_is_a_sentence_that_names_it(monkeypatch):
     monkeypatch.setenv("MAKEGOOD_SHARDS", "many")
-    done = makegood("complaint", "list")
+    for words in ([], ["--home", "/tmp"]):
+        done = makegood("complaint", "list", *words)
+        assert done.code == Exit.USAGE
+        assert done.err.startswith("A setting in the environment can't be: MAKEGOOD_SHARDS:")
+
+
+@pytest.mark.parametrize("command", ["up", "install"])
+def test_another_tenant_than_the_one_there_is_is_refused_before_anything_is_made(monkeypatch, tmp_path, command):
+    monkeypatch.setenv("MAKEGOOD_TENANT", "acme")
+    if command == "install":
+        monkeypatch.setenv("MAKEGOOD_KAFKA", "127.0.0.1:1")
+        monkeypatch.setenv("MAKEGOOD_DATABASE", "postgresql://makegood@127.0.0.1:1/makegood")
+    done = makegood(command, *(["--home", tmp_path / "home"] if command == "up" else []))
+    assert (done.code, done.out) == (Exit.USAGE, "")
+    assert done.err.startswith("A setting in the environment can't be: MAKEGOOD_TENANT: there is only the tenant default yet")
+    assert not (tmp_path / "home").exists()
+
+
+def test_a_wrong_choice_is_said_in_plain_words():
+    done = makegood("complaint", "list", "--stage", "nope")
     assert done.code == Exit.USAGE
-    assert done.err.startswith("A setting in the environment can't be: MAKEGOOD_SHARDS:")
+    assert done.err.endswith("Error: Invalid value for '--stage': 'nope' is not one of 'own', 'fix', 'deliver', 'retrain', 'settled'.\n")
+
+
+def test_the_version_is_told():
+    done = makegood("--version")
+    assert (done.code, done.out) == (Exit.DONE, f"makegood {release()}\n")

@@ -5,6 +5,7 @@ import pytest
 from deploy.cli import output
 from deploy.cli.exits import Exit
 from deploy.cli.main import COMMANDS, everything
+from deploy.cli.story import tell
 from tests.deploy.cli.conftest import makegood
 from tests.deploy.cli.test_main import ALL
 
@@ -64,3 +65,20 @@ def test_a_history_at_a_terminal_has_a_heading_for_each_day_and_a_line_for_each_
     at = next(number for number, line in enumerate(lines) if "refused: GiveExplanation" in line)
     reason = " ".join(line.strip() for line in lines[at + 1 : at + 4])
     assert "deliver first. [no_excuse_before_delivery, invariant 2]" in reason
+
+
+LONG = "The courier was asked to ring twice, and rang once. " * 6 + "x" * 200
+
+
+def test_long_texts_of_a_history_are_broken_where_the_terminal_ends(columns, capsys):
+    row = {
+        "type": "intake.NeedStated.v1", "at": "2026-11-24T12:00:00Z", "actor": "person:anna", "id": "g1/intake/0/3", "refused": False,
+        "rule": None, "invariant": None, "why": LONG, "data": {"need": LONG},
+    }  # fmt: skip
+    output._console.cache_clear()
+    tell([row], full=True)
+    out = capsys.readouterr().out
+    output._console.cache_clear()
+    assert fits(out, columns), out
+    said = "".join("".join(out.split("\n")[2:]).split())
+    assert said.count("".join(LONG.split())) == 2, "nothing of it is lost"

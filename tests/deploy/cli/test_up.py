@@ -1,7 +1,10 @@
 """up and down, in a process of their own, as somebody at a terminal has them."""
 
+import asyncio
+import json
 import os
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -12,10 +15,12 @@ import psutil
 import pytest
 
 from deploy.cli.exits import Exit
+from deploy.cli.fed import FILE
 from deploy.cli.up import SAMPLE_BEGUN
 from deploy.local import stack, state
 from deploy.sample.summary import Summary
 from tests.deploy.cli.conftest import makegood
+from tests.servers import ROLE_PASSWORD
 from tests.system import NAMES
 
 pytestmark = pytest.mark.timeout(180)
@@ -98,6 +103,19 @@ def test_a_start_tells_what_is_ready_and_where_the_console_is(home):
     assert out.splitlines()[0].split() == ["console", console]
     assert out.splitlines()[1].split()[:2] == ["complaints", "0"]
     assert out.count("\n  makegood ") == 3
+    assert err.startswith("starting PostgreSQL and Kafka\n"), "where nobody looks on, each step is a line"
+    assert "another program" not in err.lower()
+
+
+def test_a_port_that_another_program_took_is_told(home):
+    stack.stop(home)
+    ports = json.loads((home / "ports.json").read_text())
+    with socket.create_server(("127.0.0.1", ports["console"])):
+        code, out, err = run("up", "--no-sample", home=home)
+    assert code == Exit.DONE, err
+    now = json.loads((home / "ports.json").read_text())["console"]
+    assert f"Another program has port {ports['console']}, so console moves to {now}.\n" in err
+    assert out.splitlines()[0].split() == ["console", f"http://127.0.0.1:{now}"]
 
 
 def test_what_is_suggested_works_as_it_is_printed(home):
@@ -146,9 +164,86 @@ def test_install_and_run_say_what_they_need(monkeypatch, tmp_path):
     monkeypatch.setenv("MAKEGOOD_KAFKA", "127.0.0.1:1")
     monkeypatch.setenv("MAKEGOOD_DATABASE", "postgresql://makegood@127.0.0.1:1/makegood")
     assert makegood("run", "console", "--home", tmp_path).err.startswith("The console needs a port")
+    monkeypatch.setattr("os.execve", lambda *told: None)
+    assert makegood("run", "intake").err.startswith("PostgreSQL does not answer yet (")
     done = makegood("install")
     assert (done.code, done.out) == (Exit.FAILED, "")
     assert done.err.startswith("It could not be installed: no PostgreSQL answers at 127.0.0.1:1")
+
+
+@pytest.fixture
+def installed(servers):
+    """An installation of its own, on servers that others run."""
+    return asyncio.run(servers.fresh_installation())
+
+
+def elsewhere(monkeypatch, kafka, database):
+    monkeypatch.setenv("MAKEGOOD_KAFKA", kafka)
+    monkeypatch.setenv("MAKEGOOD_DATABASE", database)
+    monkeypatch.setenv("MAKEGOOD_ROLE_PASSWORD", ROLE_PASSWORD)
+
+
+def test_a_service_is_not_run_where_nothing_is_installed(monkeypatch, servers, tmp_path):
+    became = []
+    monkeypatch.setattr("os.execve", lambda *told: became.append(told))
+    elsewhere(monkeypatch, servers.kafka, asyncio.run(servers.fresh_database()))
+    done = makegood("run", "intake", "--home", tmp_path)
+    assert (done.code, became) == (Exit.FAILED, [])
+    assert "run `makegood install` first, as the database's owner." in done.err, "whether its role is there, from another database, or not"
+    told = makegood("status", "--json", "--home", tmp_path).json
+    assert told["wrong"] == ["Nothing is installed in this database: `makegood install` does it."]
+    [wrong] = [one for one in makegood("doctor", "--json", "--home", tmp_path).json["findings"] if one["level"] == "wrong"]
+    assert (wrong["about"], wrong["do"]) == ("postgres", "`makegood install`")
+
+
+def test_a_service_becomes_the_process_and_logs_in_with_its_own_role(monkeypatch, installed, tmp_path):
+    became = []
+    monkeypatch.setattr("os.execve", lambda *told: became.append(told))
+    elsewhere(monkeypatch, installed.kafka, installed.owner_dsn)
+    makegood("run", "intake", "--home", tmp_path)
+    [(_, argv, environment)] = became
+    assert argv[-1] == "services.intake"
+    assert environment["MAKEGOOD_DATABASE"] == installed.role_dsn("intake")
+
+
+def test_who_is_not_the_owner_is_told_to_be(monkeypatch, installed, tmp_path):
+    elsewhere(monkeypatch, installed.kafka, installed.role_dsn("intake"))
+    for words in (["status"], ["verify"]):
+        done = makegood(*words, "--home", tmp_path)
+        assert (done.code, "MAKEGOOD_DATABASE must name the installation's owner." in done.err) == (Exit.FAILED, True), done.err
+
+
+def test_another_installations_console_is_not_taken_for_this_ones(monkeypatch, installed, system):
+    elsewhere(monkeypatch, installed.kafka, installed.owner_dsn)
+    assert makegood("status", "--json", "--home", system.home).json["counts"] is None
+    assert makegood("complaint", "list", "--home", system.home).err.startswith("No console is known here: set MAKEGOOD_CONSOLE")
+
+
+def test_servers_of_ones_own_are_fed_a_sample_only_after_a_yes(monkeypatch, installed, tmp_path):
+    elsewhere(monkeypatch, installed.kafka, installed.owner_dsn)
+    done = makegood("sample", "--complaints", "1", "--home", tmp_path)
+    assert (done.code, done.out) == (Exit.USAGE, "")
+    assert done.err.endswith("would stand among the real ones for ever. If that is meant, say --yes.\n")
+    done = makegood("sample", "--complaints", "1", "--only", "submissions", "--timeout", "1", "--home", tmp_path, "--yes")
+    assert (done.code, done.err) == (
+        Exit.FAILED, "Nothing was answered within 1 s. `makegood status` tells what runs; the same again goes on from here.\n",
+    )  # fmt: skip
+
+
+def test_a_sample_that_was_fed_before_is_said_to_be_nothing_new_at_once(cli, system):
+    words = ["sample", "--complaints", "2", "--seed", "4711", "--json"]
+    first = cli(*words)
+    assert first.code == Exit.DONE, first.err
+    began = time.monotonic()
+    again = cli(*words)
+    assert (again.code, again.json) == (Exit.DONE, first.json)
+    assert again.err == "Nothing new: seed 4711 was fed before. Take another, as in --seed 4712.\n"
+    assert time.monotonic() - began < 2
+    (system.home / FILE).unlink()
+    without_note = cli(*words)
+    assert without_note.json == first.json
+    assert without_note.err.endswith("Nothing new: seed 4711 was fed before. Take another, as in --seed 4712.\n")
+    assert cli(*words[:2], "3", *words[3:]).json["complaints"] == 3, "more of the same seed are new"
 
 
 @pytest.fixture
