@@ -56,7 +56,7 @@ def topics() -> str:
     for topic, told in TOPICS.items():
         values = ", ".join(f"`{name}={value}`" for name, value in sorted(told.items()))
         rows.append((f"`{topic}`", _kept(told), values))
-    return WRITTEN + "# Topics\n\nEach has as many partitions as there are shards.\n\n" + table(("topic", "kept", "settings"), rows)
+    return WRITTEN + _TOPICS + table(("topic", "kept", "settings"), rows)
 
 
 def _kept(told: Mapping[str, str]) -> str:
@@ -66,9 +66,16 @@ def _kept(told: Mapping[str, str]) -> str:
     return "for ever" if kept < 0 else f"{kept // DAYS} days"
 
 
+_TOPICS = """# Topics
+
+Each has as many partitions as there are shards. Topics that upstreams have for themselves (`MAKEGOOD_SUBMISSIONS`) are made like
+`complaints.submissions`.
+
+"""
 _REFUSALS = """# Refusals
 
 A command against a rule is refused with the rule's name, and the refusal is a fact in the ledger (`machine.CommandRefused.v1`). Over
-HTTP it is a 409 whose `rule` is this name. The number is the invariant that the rule stands for.
+HTTP it is a 409 whose `rule` is this name. The number is the invariant that the rule stands for. The sentence is the rule's own; the `why`
+of a refusal (over HTTP its `detail`) may be more specific and say what is wrong in this case: rely on the name.
 
 """
