@@ -6,10 +6,9 @@ BIN := $(VENV)/bin
 PYTHON ?= $(shell for p in python3 python3.14 python3.13 python3.12 python3.11; do \
 	command -v $$p >/dev/null 2>&1 && $$p -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo $$p && break; done)
 T ?= tests
-MINUTES ?= 2
 
 .DEFAULT_GOAL := help
-.PHONY: help up down clean status test check format bench docs lock setup
+.PHONY: help up down clean status test check format docs lock setup
 
 help:  ## What there is
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-8s %s\n", $$1, $$2}'
@@ -58,7 +57,9 @@ setup: $(VENV)/dev.ready  ## Only set up .venv, for an editor
 $(BIN)/uv: requirements/uv.txt
 	@test -n "$(PYTHON)" || { echo "makegood needs Python 3.11 or newer; none was found. Install one, or name it: make up PYTHON=/path/to/python3" >&2; exit 2; }
 	@echo "setting up $(VENV) with $$($(PYTHON) --version)" >&2
-	@$(PYTHON) -m venv $(VENV) || { echo "Python's venv module is missing: on Debian and Ubuntu, apt install python3-venv" >&2; exit 2; }
+	@said=$$($(PYTHON) -m venv $(VENV) 2>&1) || { echo "$$said" >&2; \
+		echo "$(VENV) could not be made: on Debian and Ubuntu, apt install python3-venv" >&2; exit 2; }
+	@echo "installing uv, which installs the rest" >&2
 	@$(BIN)/python -m pip install -q --disable-pip-version-check --require-hashes -r requirements/uv.txt
 	@touch $@
 
@@ -68,10 +69,12 @@ define install
 endef
 
 $(VENV)/run.ready: $(BIN)/uv requirements/run.txt pyproject.toml
+	@echo "installing what makegood needs" >&2
 	$(call install,--require-hashes -r requirements/run.txt)
 	$(call install,--no-deps --no-build-isolation -e .)
 	@touch $@
 
 $(VENV)/dev.ready: $(VENV)/run.ready requirements/dev.txt
+	@echo "installing what its tests and checks need" >&2
 	$(call install,--require-hashes -r requirements/dev.txt)
 	@touch $@
