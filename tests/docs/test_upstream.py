@@ -35,7 +35,7 @@ def test_the_example_with_kcat_sends_a_complaint_and_finds_its_answer(system):
 
 def test_the_id_of_a_complaint_is_derived_as_the_page_says():
     found = {"source": "shop", "ref": "4711"}
-    exec(KEYS, found)  # noqa: S102 - it is the page's own
+    exec(KEYS, found)
     assert found["complaint_id"] == complaint_id("shop", "4711")
 
 
