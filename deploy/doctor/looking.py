@@ -79,6 +79,8 @@ async def _configs(client: Any, topic: str) -> Mapping[str, str]:
 
 async def _ranges(address: str, ours: Mapping[str, int]) -> Mapping[tuple[str, int], tuple[int, int]]:
     places = [TopicPartition(topic, number) for topic, count in ours.items() for number in range(count)]
+    if not places:
+        return {}
     consumer = AIOKafkaConsumer(bootstrap_servers=address, enable_auto_commit=False)
     try:
         await consumer.start()

@@ -196,6 +196,13 @@ def test_a_service_is_not_run_where_nothing_is_installed(monkeypatch, servers, t
     assert (wrong["about"], wrong["do"]) == ("postgres", "`makegood install`")
 
 
+def test_the_doctor_says_what_to_do_on_servers_with_nothing_in_them(monkeypatch, servers, tmp_path):
+    asyncio.run(servers.without_topics())
+    elsewhere(monkeypatch, servers.kafka, asyncio.run(servers.fresh_database()))
+    findings = makegood("doctor", "--json", "--home", tmp_path).json["findings"]
+    assert [(one["about"], one["do"]) for one in findings if one["level"] == "wrong"] == [("postgres", "`makegood install`")]
+
+
 def test_a_service_becomes_the_process_and_logs_in_with_its_own_role(monkeypatch, installed, tmp_path):
     became = []
     monkeypatch.setattr("os.execve", lambda *told: became.append(told))
