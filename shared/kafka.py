@@ -54,14 +54,29 @@ class ByShard(AbstractPartitionAssignor):  # type: ignore[misc]  # the library h
 
 async def stop_producer(producer: AIOKafkaProducer, patience_seconds: float) -> None:
     """Ends a producer for good. What it could not send in time is not sent: by itself it would go on trying in the background."""
-    with suppress(TimeoutError, KafkaError, OSError):
+    try:
         await asyncio.wait_for(producer.stop(), patience_seconds)
-        return
-    sender = producer._sender  # noqa: SLF001 - the library has no other way
-    if sender is not None and sender.sender_task is not None:
-        sender.sender_task.cancel()
-        await asyncio.wait([sender.sender_task])
-    await producer.client.close()
+    except (TimeoutError, KafkaError, OSError):
+        await _end(producer, patience_seconds)
+    except asyncio.CancelledError:
+        await _end(producer, patience_seconds)
+        raise
+
+
+async def _end(producer: AIOKafkaProducer, patience_seconds: float) -> None:
+    """What `stop` does, without waiting for what was not acknowledged. The library has no such way, so it is done from inside."""
+    sending = producer._sender.sender_task  # noqa: SLF001
+    if sending is not None:
+        sending.cancel()
+    with suppress(TimeoutError, KafkaError, OSError):
+        await asyncio.wait_for(producer.client.close(), patience_seconds)  # whoever waits for an answer has none now
+    if sending is not None:
+        await asyncio.wait({sending}, timeout=patience_seconds)
+        sending.cancel()  # it may have waited for what it was sending
+    held = producer._message_accumulator  # noqa: SLF001
+    for batches in held._batches.values():  # noqa: SLF001 - one that was to be sent again is looked for among these when it fails
+        held._pending_batches.update(batches)  # noqa: SLF001
+    held.fail_all(KafkaError("it was given up"))
 
 
 class _Uuid(AbstractType[bytes]):  # type: ignore[misc]  # the library has no types

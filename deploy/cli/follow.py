@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Annotated, Any, NoReturn
 from uuid import UUID
 
@@ -191,9 +191,9 @@ def _record(found: Followed) -> Mapping[str, Any]:
     row = found.first or found.led.input
     if not row.topic:
         return {"topic": "none: the machine told itself", "when": row.now_text}
-    sent = datetime.fromtimestamp(row.sent_ms / 1000, UTC)
+    sent = output.moment(row.sent_at, precise=True)
     size = f"{len(row.body or b''):,} bytes, {len(row.headers):,} of headers"
-    about = {"topic": row.topic, "partition": row.partition, "offset": row.offset, "sent": output.moment(sent, precise=True), "size": size}
+    about = {"topic": row.topic, "partition": row.partition, "offset": row.offset, "sent": sent, "size": size}
     if found.first is None:
         return about
     to = found.led.input

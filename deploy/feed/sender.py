@@ -13,7 +13,9 @@ from typing import Self
 
 import structlog
 from aiokafka import AIOKafkaProducer
-from aiokafka.errors import KafkaError, MessageSizeTooLargeError
+from aiokafka.errors import KafkaError
+
+from shared.kafka import stop_producer
 
 DELIVERY_MS = 60_000
 """How long a producer tries to get a record through before it gives up and another one takes its place, in milliseconds."""
@@ -140,7 +142,7 @@ class Sender:
         try:
             await producer.start()
         except BaseException:
-            await close(producer)
+            await stop_producer(producer, CLOSE_SECONDS)
             raise
         return producer
 
@@ -156,28 +158,4 @@ class Sender:
         if self._producer is None:
             return
         producer, self._producer = self._producer, None
-        await close(producer)
-
-
-async def close(producer: AIOKafkaProducer) -> None:
-    """Stops a producer; one that can't within seconds is ended, so that nothing of it goes on trying behind our back."""
-    try:
-        await asyncio.wait_for(producer.stop(), CLOSE_SECONDS)
-    except (TimeoutError, KafkaError, MessageSizeTooLargeError):
-        await _end(producer)
-    except asyncio.CancelledError:
-        await _end(producer)
-        raise
-
-
-async def _end(producer: AIOKafkaProducer) -> None:
-    """What `stop` does, without waiting for what was not acknowledged. The library has no such way, so it is done from inside."""
-    sending = producer._sender.sender_task  # noqa: SLF001
-    if sending is not None:
-        sending.cancel()
-    with suppress(TimeoutError, KafkaError, OSError):
-        await asyncio.wait_for(producer.client.close(), CLOSE_SECONDS)  # whoever waits for an answer has none now
-    if sending is not None:
-        await asyncio.wait({sending}, timeout=CLOSE_SECONDS)
-        sending.cancel()  # it may have waited for what it was sending
-    producer._message_accumulator.fail_all(KafkaError("it was given up"))  # noqa: SLF001
+        await stop_producer(producer, CLOSE_SECONDS)

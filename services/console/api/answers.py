@@ -52,7 +52,8 @@ class Answers:
                         while not connection.is_closed():
                             await self._look()
                     finally:
-                        await connection.remove_listener(CHANNEL, self._tell)
+                        if not connection.is_closed():
+                            await connection.remove_listener(CHANNEL, self._tell)
             await asyncio.sleep(LOOK_EVERY_SECONDS)
 
     def _tell(self, *_: object) -> None:
