@@ -203,4 +203,8 @@ def _words(name: str) -> str:
 
 
 def _and(parts: Iterable[str]) -> str:
-    return "; ".join(parts)
+    """Parts one after another: what is a sentence by itself needs no more between."""
+    line = ""
+    for part in parts:
+        line += ("" if not line else " " if line.endswith((".", "!", "?")) else "; ") + part
+    return line

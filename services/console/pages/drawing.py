@@ -1,6 +1,7 @@
 """How a page is drawn: from its template, and so that a browser loads nothing from anywhere else for it."""
 
 import re
+from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -43,11 +44,18 @@ def _marked(text: str) -> Markup:
     return Markup("").join([*parts, escape(text[end:])])
 
 
-_ENVIRONMENT.filters |= {
+def _name(name: str) -> Markup:
+    """The name of a person, a source, a place: where it must be broken, it is broken between its parts."""
+    return Markup("<wbr>").join(escape(part) for part in re.split(r"(?<=[:./-])", name))
+
+
+FILTERS: dict[str, Callable[..., Any]] = {
     "at": _at,
     "exactly": lambda at: _at(at, "%Y-%m-%d %H:%M:%S"),
     "number": lambda number: f"{number:,}",
     "sentence": lambda text: text[:1].upper() + text[1:].rstrip(".") + ".",
     "words": lambda name: (name.split(".")[1] if "." in name else name).replace("_", " "),
     "marked": _marked,
+    "name": _name,
 }
+_ENVIRONMENT.filters |= FILTERS

@@ -37,7 +37,7 @@ def said(type_name, **fields):
         (
             "resolution.DecisionMade.v1",
             {"verdict": "uphold_in_part", "reasons": ["It was wet.", "It was late."], "remedies": [{"what": "A loaf"}]},
-            "uphold in part: It was wet. It was late.; A loaf",
+            "uphold in part: It was wet. It was late. A loaf",
         ),
         (
             "intake.PromiseMade.v1",
