@@ -11,7 +11,7 @@ from deploy.cli.client import Client
 from deploy.cli.ids import SHOWN, complaint_of
 from deploy.cli.options import AsJson, ComplaintId, Home
 from deploy.cli.place import stack_of
-from deploy.cli.story import promised, tell
+from deploy.cli.story import tell
 
 PAGE = 500
 """Rows of a page, where all are asked for."""
@@ -131,16 +131,16 @@ def show(*, complaint_id: ComplaintId, as_json: AsJson = False, home: Home = Non
     ident = complaint_of(complaint_id, stack)
     with Client(stack) as console:
         found = console.get(f"/api/complaints/{ident}", about=complaint_id)
-        open_ = {} if as_json else found.pop("promises")
-        terms = promised(history_of(console, str(ident))["events"]) if open_ else {}
     if as_json:
         output.show_json(found)
         return
     moments = {name for name in found if name.endswith(("_at", "_until"))}
-    promises = "\n".join(f"{terms.get(one, 'promised')}, due {output.moment(due)} (promise {one})" for one, due in open_.items())
+    promises = "\n".join(
+        f"{one['state']}, due {output.moment(one['due_at'])}: {one['what']} ({one['promise_id']})" for one in found.pop("promises")
+    )
     output.fields(
         {name.replace("_", " "): output.moment(value) if name in moments and value else _said(value) for name, value in found.items()}
-        | {"open promises": promises, "page": f"{stack.console_url}/complaints/{ident}"}
+        | {"promises": promises, "page": f"{stack.console_url}/complaints/{ident}"}
     )
     output.say(f"`makegood complaint history {str(ident)[:SHOWN]}` tells what happened.", style="dim")
 

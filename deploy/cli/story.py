@@ -36,25 +36,6 @@ def tell(events: Sequence[Happened], *, full: bool = False) -> None:
                 output.show_indented(f"{name}: {_said(value)}", REASON_INDENT, hang=2)
 
 
-def promised(events: Sequence[Happened]) -> dict[str, str]:
-    """What was promised, by the promise's id: from every event of a history that names one with its terms."""
-    found: dict[str, str] = {}
-    for one in events:
-        _promised_in(one["data"], found)
-    return found
-
-
-def _promised_in(data: Any, found: dict[str, str]) -> None:
-    if isinstance(data, Mapping):
-        if isinstance(what := data.get("what"), str) and isinstance(ident := data.get("promise_id"), str):
-            found[ident] = what
-        for inner in data.values():
-            _promised_in(inner, found)
-    elif isinstance(data, list):
-        for inner in data:
-            _promised_in(inner, found)
-
-
 def _said(value: Any) -> str:
     return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
 

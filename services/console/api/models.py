@@ -69,8 +69,7 @@ class Complaint(Listed):
     need: Personal
     verdict: str | None = Field(description="What was decided; null before.")
     objection_until: datetime | None
-    promises: dict[UUID, datetime] = Field(description="The open ones, and when each is due.")
-    promise_book: list[Promised] = Field(description="All promises, those due first in front; of those that have ended, the newest.")
+    promises: list[Promised] = Field(description="All of them, those due first in front; of those that have ended, the newest.")
     kept: int
     outcome: str | None
     repeats: int

@@ -201,7 +201,7 @@ def whole(ident: UUID, card: Card) -> Complaint:
         "need": own.need, "customer_kind": received.customer.kind, "customer_ref": received.customer.ref,
         "customer_name": received.customer.name, "customer_contact": received.customer.contact, "verdict": case.verdict,
         "objection_until": case.objection_until, "ending": card.ending, "outcome": card.outcome, "held": card.held,
-        "promises": card.promises, "promise_book": book, "next_promise_at": card.next_promise_at, "repeats": own.repeats,
+        "promises": book, "next_promise_at": card.next_promise_at, "repeats": own.repeats,
         "conflicts": own.conflicts, "received_at": card.received_at, "updated_at": card.updated_at,
         **{name: card.sum_of(name) for name in COUNTS},
     })  # fmt: skip

@@ -64,7 +64,7 @@ def test_the_page_shows_who_complained_how_to_reach_them_and_what_they_were_prom
         card = client.get(f"/api/complaints/{complaint}").json()
     for shown in ("Bo Li, C-1009", "bo@example.org", "came by mail", "none yet"):
         assert shown in page
-    [promised] = card["promise_book"]
+    [promised] = card["promises"]
     assert (promised["what"], datetime.fromisoformat(promised["due_at"]), promised["state"], promised["made_at"]) == (
         "A call about the rolls", DUE, "open", "own",
     )  # fmt: skip
