@@ -10,7 +10,7 @@ from dataclasses import dataclass
 import asyncpg
 
 from deploy.database import use
-from deploy.roles import STAGES
+from shared.contract.envelope import SERVICES
 from shared.machine.fault import Fault
 
 CONSOLE = "console"
@@ -30,7 +30,7 @@ Claims = Mapping[tuple[str, int], list[_Claim]]
 
 
 async def disagreements(
-    connection: asyncpg.Connection, services: Collection[str] = STAGES, shards: Collection[int] = ()
+    connection: asyncpg.Connection, services: Collection[str] = SERVICES, shards: Collection[int] = ()
 ) -> tuple[int, list[Fault]]:
     """Compares what is claimed about the ledgers of these services and shards with the ledgers.
 
@@ -45,7 +45,7 @@ async def disagreements(
         How many claims there are, and the faults.
     """
     claims: dict[tuple[str, int], list[_Claim]] = {}
-    for by in STAGES:
+    for by in SERVICES:
         await use(connection, by)
         for row in await connection.fetch("SELECT shard, seen FROM head ORDER BY shard"):
             for name, (position, digest) in json.loads(row["seen"]).items():

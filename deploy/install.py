@@ -9,15 +9,15 @@ from urllib.parse import unquote, urlsplit, urlunsplit
 import asyncpg
 
 from deploy.migrate import LOCK, migrate
-from deploy.roles import STAGES, password, role
+from deploy.roles import password, role
 from deploy.topics import admin, cluster_id, ensure, holding_records, partitions
-from shared.contract.envelope import events_topic
+from shared.contract.envelope import SERVICES, events_topic
 from shared.settings import Settings
 
 ROOT = Path(__file__).resolve().parent.parent
 MACHINE = ROOT / "shared" / "machine" / "migrations"
 CONSOLE = ROOT / "services" / "console" / "migrations"
-FOLDERS: Mapping[str, Path] = {**dict.fromkeys(STAGES, MACHINE), "console": CONSOLE}
+FOLDERS: Mapping[str, Path] = {**dict.fromkeys(SERVICES, MACHINE), "console": CONSOLE}
 """Which migrations each service's schema gets: the deciding services are the same machine."""
 GENERATION = "g1"
 CONNECT_SECONDS = 10.0
@@ -134,7 +134,7 @@ def _compare(row: asyncpg.Record, cluster: str, tenant: str) -> None:
 
 async def _refuse_old_facts(kafka: str, there: Mapping[str, int]) -> None:
     """A new database beside old facts would tell a second story from position 1 on, and every reader would have to choose."""
-    told = await holding_records(kafka, {topic: there[topic] for topic in map(events_topic, STAGES) if topic in there})
+    told = await holding_records(kafka, {topic: there[topic] for topic in map(events_topic, SERVICES) if topic in there})
     if told:
         raise InstallationDiffers(
             f"the database is new, but {', '.join(told)} in this Kafka already hold the facts of an installation. Name its database in "

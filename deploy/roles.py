@@ -6,13 +6,11 @@ roles have none, and get in only where the server trusts the connection, as the 
 
 from urllib.parse import quote, urlsplit, urlunsplit
 
-from shared.contract import envelope
+from shared.contract.envelope import SERVICES
 from shared.settings import load
 
-STAGES = envelope.SERVICES
-"""The services that decide; their schemas hold the machine's tables."""
-SERVICES = (*STAGES, "console")
-"""All services that have a schema and a role."""
+PROCESSES = (*SERVICES, "console")
+"""Whatever has a schema and a role: the services that decide, and the console."""
 
 
 def role(service: str) -> str:
@@ -30,7 +28,7 @@ def role_dsn(owner_dsn: str, service: str) -> str:
 
     Args:
         owner_dsn: The owner's, as a URL.
-        service: One of `SERVICES`.
+        service: One of `PROCESSES`.
     """
     parts = urlsplit(owner_dsn)
     place = parts.netloc.rpartition("@")[2]

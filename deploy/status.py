@@ -15,7 +15,7 @@ from deploy.database import NOT_THE_OWNER, NOTHING_THERE, connected, installatio
 from deploy.local import state
 from deploy.local.part import State
 from deploy.local.stack import Stack, running
-from deploy.roles import STAGES
+from shared.contract.envelope import SERVICES
 
 ASK_SECONDS = 3.0
 
@@ -144,7 +144,7 @@ async def _relay(stack: Stack) -> list[dict[str, Any]]:
     found = []
     async with connected(stack.owner_dsn) as connection:
         await installation(connection)
-        for service in STAGES:
+        for service in SERVICES:
             await use(connection, service)
             row = await connection.fetchrow(
                 "SELECT coalesce(sum(position), 0) AS position, coalesce(sum(lag), 0) AS lag, coalesce(max(lag), 0) AS worst FROM ("

@@ -8,8 +8,7 @@ from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 from aiokafka.errors import KafkaError, TopicAlreadyExistsError, for_code
 
-from deploy.roles import STAGES
-from shared.contract.envelope import POLICIES, SUBMISSIONS, commands_topic, events_topic
+from shared.contract.envelope import POLICIES, SERVICES, SUBMISSIONS, commands_topic, events_topic
 
 DAYS = 24 * 60 * 60 * 1000
 """Milliseconds."""
@@ -23,8 +22,8 @@ NEWEST_OF_EACH_KEY: Mapping[str, str] = {"cleanup.policy": "compact", **LARGEST}
 
 TOPICS: Mapping[str, Mapping[str, str]] = {
     SUBMISSIONS: {"cleanup.policy": "delete", "retention.ms": str(30 * DAYS), **OUR_TIME},
-    **{commands_topic(service): THIRTY_DAYS for service in STAGES},
-    **{events_topic(service): FOR_EVER for service in STAGES},
+    **{commands_topic(service): THIRTY_DAYS for service in SERVICES},
+    **{events_topic(service): FOR_EVER for service in SERVICES},
     POLICIES: NEWEST_OF_EACH_KEY,
 }
 """All topics with their settings. The journals keep commands and submissions; events could be rebuilt from the ledgers."""

@@ -8,7 +8,7 @@ from pydantic import ValidationError
 
 from deploy.cli.exits import Exit, stop
 from deploy.local.stack import Stack, running
-from deploy.roles import STAGES
+from shared.contract.envelope import SERVICES
 from shared.settings import Settings, load
 
 OUTSIDE = ("MAKEGOOD_KAFKA", "MAKEGOOD_DATABASE")
@@ -54,6 +54,6 @@ def stack_of(given: Path | None) -> Stack:
 
 def minds(service: str | None) -> Iterable[str]:
     """The deciding services, or the one that is named. Ends the command where there is none of that name."""
-    if service is not None and service not in STAGES:
-        stop(f"There is no service {service} with a ledger: say one of {', '.join(STAGES)}.", Exit.USAGE)
-    return (service,) if service else STAGES
+    if service is not None and service not in SERVICES:
+        stop(f"There is no service {service} with a ledger: say one of {', '.join(SERVICES)}.", Exit.USAGE)
+    return (service,) if service else SERVICES

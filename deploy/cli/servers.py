@@ -17,7 +17,7 @@ from deploy.database import NOTHING_THERE, connected, installation
 from deploy.install import InstallationDiffers, Installed, install
 from deploy.local.stack import PYTHON
 from deploy.migrate import MigrationsDiffer
-from deploy.roles import SERVICES
+from deploy.roles import PROCESSES
 from deploy.topics import TopicsDiffer
 
 NOT_NAMED = (
@@ -54,10 +54,10 @@ def install_(*, as_json: AsJson = False) -> None:
         output.show_json(found)
         return
     output.fields(found | {"migrations": ", ".join(done.migrations) or "none new", "topics": ", ".join(done.topics) or "none new"})
-    output.say(f"Next: `makegood run SERVICE`, for each of {', '.join(SERVICES)}.", style="dim")
+    output.say(f"Next: `makegood run SERVICE`, for each of {', '.join(PROCESSES)}.", style="dim")
 
 
-def run_(*, service: Annotated[str, typer.Argument(metavar="SERVICE", help=", ".join(SERVICES) + ".")], home: Home = None) -> NoReturn:
+def run_(*, service: Annotated[str, typer.Argument(metavar="SERVICE", help=", ".join(PROCESSES) + ".")], home: Home = None) -> NoReturn:
     """Run one service in the foreground.
 
     It logs in to PostgreSQL with its own role and takes its share of the shards; start it as often as there are machines. Where it
@@ -65,8 +65,8 @@ def run_(*, service: Annotated[str, typer.Argument(metavar="SERVICE", help=", ".
 
     Example: MAKEGOOD_PORT=8000 makegood run console
     """
-    if service not in SERVICES:
-        stop(f"There is no service {service}: say one of {', '.join(SERVICES)}.", Exit.USAGE)
+    if service not in PROCESSES:
+        stop(f"There is no service {service}: say one of {', '.join(PROCESSES)}.", Exit.USAGE)
     found = stack_of(home)
     environment = {
         **os.environ,

@@ -21,9 +21,9 @@ from deploy.install import FOLDERS
 from deploy.local import state
 from deploy.local.stack import Stack, running
 from deploy.local.supervisor import release
-from deploy.roles import STAGES
 from deploy.status import look
 from deploy.topics import admin, cluster_id, partitions, topics_with
+from shared.contract.envelope import SERVICES
 from shared.kafka import topic_ids
 from shared.machine import store
 from shared.machine.head import Head
@@ -110,7 +110,7 @@ async def _database(connection: asyncpg.Connection, there: Installation) -> Data
     placed: dict[Shard, Behind] = {}
     parked: dict[str, Mapping[str, int]] = {}
     policies: dict[str, str] = {}
-    for service in STAGES:
+    for service in SERVICES:
         await use(connection, service)
         heads[service] = [await store.read_head(connection, shard) for shard in range(there.shards)]
         seen = await connection.fetch("SELECT shard, position FROM console.places WHERE service = $1", service)

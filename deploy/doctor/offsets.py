@@ -5,10 +5,9 @@ from dataclasses import dataclass
 
 from deploy.doctor.seen import DatabaseSeen, Finding, KafkaSeen, Seen
 from deploy.doctor.words import fine, note, partitions_in_words, shards_in_words, wrong
-from deploy.roles import STAGES
-from shared.contract.envelope import events_topic
+from shared.contract.envelope import SERVICES, events_topic
 
-EVENTS = frozenset(map(events_topic, STAGES))
+EVENTS = frozenset(map(events_topic, SERVICES))
 """Their records carry positions: made anew, they are read from the beginning."""
 GO_ON = "UPDATE {service}.head SET offsets = jsonb_set(offsets::jsonb, '{{{topic}}}', '{offset}')::text WHERE shard = {shard}"
 BEGIN = (

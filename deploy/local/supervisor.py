@@ -28,10 +28,10 @@ from deploy.local import kafka, postgres, state
 from deploy.local.part import Part, Program, born, say
 from deploy.local.ports import LOOPBACK, Ports
 from deploy.local.stack import BUSY, PYTHON, STOP_SECONDS
-from deploy.roles import SERVICES, role_dsn
+from deploy.roles import PROCESSES, role_dsn
 from shared.settings import Settings
 
-MODULES: Mapping[str, str] = {service: f"services.{service}" for service in SERVICES}
+MODULES: Mapping[str, str] = {service: f"services.{service}" for service in PROCESSES}
 """What is run for each service."""
 SERVICE_START_SECONDS = 60.0
 SERVICE_STOP_SECONDS = 10.0

@@ -13,8 +13,8 @@ from typing import Protocol
 import asyncpg
 
 from deploy.database import use
-from deploy.roles import STAGES
 from deploy.traces.reading import led, relayed
+from shared.contract.envelope import SERVICES
 from shared.machine import store
 from shared.machine.traces import Span, spans
 
@@ -91,7 +91,7 @@ class Export:
     async def _once(self, tell: Callable[[int], None]) -> bool:
         """One batch of every ledger. Whether there was any."""
         found = False
-        for service in STAGES:
+        for service in SERVICES:
             await use(self.connection, service)
             ends = await self._ends()
             for shard, end in sorted(ends.items()):

@@ -7,8 +7,7 @@ from uuid import UUID
 import asyncpg
 
 from deploy.database import use
-from deploy.roles import STAGES
-from shared.contract.envelope import shard_of
+from shared.contract.envelope import SERVICES, shard_of
 from shared.machine import store
 from shared.machine.bytes import JournalRow, LedgerRow
 from shared.machine.traces import Led, Span, spans
@@ -23,7 +22,7 @@ async def of_complaint(connection: asyncpg.Connection, generation: str, shards: 
     `connection` is the owner's. What happened on other streams about the complaint is found by the console's projection.
     """
     found: list[Span] = []
-    for service in STAGES:
+    for service in SERVICES:
         await use(connection, service)
         rows = await connection.fetch(
             "SELECT shard, entry FROM ledger WHERE shard = $1 AND stream = $2"

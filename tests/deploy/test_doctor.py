@@ -9,10 +9,9 @@ from deploy.database import Installation
 from deploy.doctor.judging import judge
 from deploy.doctor.seen import NOT_INSTALLED, Behind, DatabaseSeen, KafkaSeen, Level, Seen
 from deploy.doctor.words import shards_in_words
-from deploy.roles import STAGES
 from deploy.status import Status
 from deploy.topics import TOPICS, topics_with
-from shared.contract.envelope import SUBMISSIONS
+from shared.contract.envelope import SERVICES, SUBMISSIONS
 from shared.machine.head import Head
 
 NOW = datetime(2026, 11, 24, 12, 0, tzinfo=UTC)
@@ -40,13 +39,13 @@ KAFKA = KafkaSeen(
     "cluster", dict.fromkeys(TOPICS, SHARDS), IDS, {(topic, shard): (0, 10) for topic in TOPICS for shard in range(SHARDS)},
     {topic: {**settings, "segment.bytes": "1"} for topic, settings in TOPICS.items()},
 )  # fmt: skip
-EVERYWHERE = [(service, shard) for service in STAGES for shard in range(SHARDS)]
+EVERYWHERE = [(service, shard) for service in SERVICES for shard in range(SHARDS)]
 DATABASE = DatabaseSeen(
-    Installation("g1", "default", SHARDS, "cluster"), {service: [head(service, shard) for shard in range(SHARDS)] for service in STAGES},
-    dict.fromkeys(EVERYWHERE, Behind(10, None)), dict.fromkeys(EVERYWHERE, Behind(10, None)), {service: {} for service in STAGES},
+    Installation("g1", "default", SHARDS, "cluster"), {service: [head(service, shard) for shard in range(SHARDS)] for service in SERVICES},
+    dict.fromkeys(EVERYWHERE, Behind(10, None)), dict.fromkeys(EVERYWHERE, Behind(10, None)), {service: {} for service in SERVICES},
     {"digest": "default, version 1"},
     {"fsync": "on", "full_page_writes": "on", "synchronous_commit": "on", "data_checksums": "on", "server_version": "18.4"}, NOW,
-    timedelta(milliseconds=2), dict.fromkeys((*STAGES, "console"), ""),
+    timedelta(milliseconds=2), dict.fromkeys((*SERVICES, "console"), ""),
 )  # fmt: skip
 PART = {"name": "intake", "state": "ready", "restarts": 0, "log": "/home/logs/intake.log"}
 SERVICE = {"service": "intake", "ready": True, "waits": None, "shards": SHARDS, "troubles": {}}

@@ -11,8 +11,9 @@ import pytest
 from aiokafka import AIOKafkaProducer
 
 from deploy.install import InstallationDiffers, install
-from deploy.roles import SERVICES, STAGES, role, role_dsn
+from deploy.roles import PROCESSES, role, role_dsn
 from deploy.topics import TOPICS, TopicsDiffer, admin, ensure, partitions
+from shared.contract.envelope import SERVICES
 from shared.settings import Settings
 from tests.servers import database
 
@@ -26,7 +27,7 @@ SECRET = "a ' quote, a \\ and a %"
 @pytest.fixture
 def folders(tmp_path):
     (tmp_path / "0001_facts.sql").write_text(TABLE)
-    return dict.fromkeys(SERVICES, tmp_path)
+    return dict.fromkeys(PROCESSES, tmp_path)
 
 
 @pytest.fixture
@@ -39,7 +40,7 @@ async def standing(servers, tmp_path_factory):
     """One for all tests that only look at what its database allows."""
     folder = tmp_path_factory.mktemp("migrations")
     (folder / "0001_facts.sql").write_text(TABLE)
-    return await servers.fresh_installation(dict.fromkeys(SERVICES, folder))
+    return await servers.fresh_installation(dict.fromkeys(PROCESSES, folder))
 
 
 @asynccontextmanager
@@ -72,7 +73,7 @@ async def test_an_installation_has_all_topics_and_schemas(servers, folders):
     await servers.without_topics()
     made = await install(await servers.fresh_database(), servers.kafka, Settings(shards=4), folders)
     assert made.topics == tuple(TOPICS)
-    assert made.migrations == tuple(f"{service}/0001_facts" for service in SERVICES)
+    assert made.migrations == tuple(f"{service}/0001_facts" for service in PROCESSES)
     assert (made.generation, made.tenant, made.shards) == ("g1", "default", 4)
 
 
@@ -102,7 +103,7 @@ async def test_two_at_once_make_one(servers, folders):
     settings = Settings(shards=2)
     done = await asyncio.gather(*(install(dsn, servers.kafka, settings, folders) for _ in range(2)))
     assert sorted(len(one.topics) for one in done) == [0, len(TOPICS)]
-    assert sorted(len(one.migrations) for one in done) == [0, len(SERVICES)]
+    assert sorted(len(one.migrations) for one in done) == [0, len(PROCESSES)]
 
 
 async def test_another_cluster_behind_the_address_is_refused(installation, folders):
@@ -153,7 +154,7 @@ async def test_what_upstreams_sent_before_there_was_an_installation_is_welcome(s
     async with AIOKafkaProducer(bootstrap_servers=servers.kafka) as producer:
         await producer.send_and_wait("complaints.submissions", b"{}", key=b"key")
     done = await install(await servers.fresh_database(), servers.kafka, installation.settings, folders)
-    assert len(done.migrations) == len(SERVICES)
+    assert len(done.migrations) == len(PROCESSES)
 
 
 async def test_servers_that_do_not_answer_are_named(servers, folders):
@@ -171,9 +172,9 @@ async def test_a_topic_that_was_deleted_is_made_again(installation, folders):
     assert (await again(installation, folders)).topics == ("policies",)
 
 
-@pytest.mark.parametrize("service", SERVICES)
+@pytest.mark.parametrize("service", PROCESSES)
 async def test_a_service_works_in_its_own_schema_and_sees_no_other(standing, service):
-    others = [other for other in SERVICES if other != service]
+    others = [other for other in PROCESSES if other != service]
     async with connected(standing.role_dsn(service)) as connection:
         await connection.execute("INSERT INTO facts VALUES (0, 'mine')")
         assert await connection.fetchval("SELECT fact FROM facts") == "mine"
@@ -221,7 +222,7 @@ async def whole(servers):
 FOR_EVER = ("journal", "ledger", "messages", "policy_versions")
 
 
-@pytest.mark.parametrize("service", STAGES)
+@pytest.mark.parametrize("service", SERVICES)
 @pytest.mark.parametrize("table", FOR_EVER)
 async def test_what_was_told_and_decided_can_be_added_to_by_its_service_and_never_changed_or_removed(whole, service, table):
     async with connected(whole.role_dsn(service)) as connection:
@@ -236,7 +237,7 @@ async def test_what_was_told_and_decided_can_be_added_to_by_its_service_and_neve
                 await connection.execute(forbidden)
 
 
-@pytest.mark.parametrize("service", STAGES)
+@pytest.mark.parametrize("service", SERVICES)
 async def test_nor_through_the_pieces_it_is_kept_in(whole, service):
     async with connected(whole.role_dsn(service)) as connection:
         pieces = await connection.fetch(
@@ -268,7 +269,7 @@ async def test_roles_get_the_password_that_is_set_and_keep_it_when_none_is(insta
         await again(installation, folders)
         async with connected(installation.owner_dsn) as connection:
             stored = await connection.fetch("SELECT rolpassword FROM pg_authid WHERE rolname LIKE 'makegood\\_%'")
-        assert [is_password(SECRET, password) for (password,) in stored] == [True] * len(SERVICES)
+        assert [is_password(SECRET, password) for (password,) in stored] == [True] * len(PROCESSES)
         assert not any(is_password(usual, password) for (password,) in stored)
     finally:
         monkeypatch.setenv("MAKEGOOD_ROLE_PASSWORD", usual)
