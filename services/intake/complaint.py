@@ -74,6 +74,7 @@ from shared.obligations import promises
 from shared.obligations.promises import Book
 from shared.obligations.proof import Replies, ended_before, proven, reply, with_reply
 from shared.obligations.sameness import fingerprint
+from shared.policy.kinds import unknown_defect_kind
 
 Decision = Sequence[ComplaintEvent] | Refusal
 
@@ -270,9 +271,8 @@ def _asked(state: Complaint, command: Asked, context: Context) -> Decision:
 
 
 def _classify(state: Complaint, command: Classify, context: Context) -> Decision:
-    if command.defect_kind not in context.policy.defect_kinds:
-        known = ", ".join(context.policy.defect_kinds)
-        return Refusal(Rule.UNKNOWN_DEFECT_KIND, f"the policy knows no such kind of defect: choose one of {known}")
+    if refusal := unknown_defect_kind(command.defect_kind, context.policy):
+        return refusal
     return [] if state.classified == fingerprint(command) else [ComplaintClassified(**dict(command))]
 
 

@@ -50,6 +50,7 @@ from shared.contract.rootcause import (
     VerifyCause,
 )
 from shared.machine.mind import Context, Stream, Timer
+from shared.policy.kinds import unknown_cause_kind
 
 ESCALATE_AT_REFUTED = 3
 """The third refuted cause escalates."""
@@ -278,9 +279,8 @@ def _asked(state: Learning, command: Asked, context: Context) -> Decision:
 
 
 def _record_cause(state: Learning, command: RecordCause, context: Context) -> Decision:
-    if command.kind not in context.policy.cause_kinds:
-        known = ", ".join(context.policy.cause_kinds)
-        return Refusal(Rule.UNKNOWN_CAUSE_KIND, f"the policy knows no such kind of cause: choose one of {known}")
+    if refusal := unknown_cause_kind(command.kind, context.policy):
+        return refusal
     if refusal := _names_someone(state, context, what=command.what, evidence=command.evidence):
         return refusal
     if len(state.refuted) >= CAUSES_MAX:

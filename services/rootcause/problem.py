@@ -31,6 +31,7 @@ from shared.contract.rootcause import (
     RecordProblemContainment,
 )
 from shared.machine.mind import Context, Stream, Timer
+from shared.policy.kinds import unknown_defect_kind
 
 COMPLAINTS_MAX = 5_000
 """Most complaints of one problem: its state names them all."""
@@ -110,9 +111,8 @@ def _open(state: Problem, command: OpenProblem, context: Context) -> Decision:
     if state.opened is not None:
         same = state.opened == digest_of(command.title, command.symptom, command.defect_kind, command.product)
         return [] if same else Refusal(Rule.PROBLEM_ALREADY_OPEN)
-    if command.defect_kind not in context.policy.defect_kinds:
-        known = ", ".join(context.policy.defect_kinds)
-        return Refusal(Rule.UNKNOWN_DEFECT_KIND, f"the policy knows no such kind of defect: choose one of {known}")
+    if refusal := unknown_defect_kind(command.defect_kind, context.policy):
+        return refusal
     for name, text in (("title", command.title), ("symptom", command.symptom)):
         if how := person_named(text, (context.actor,)):
             return Refusal(Rule.CAUSE_NAMES_A_PERSON, f"`{name}` names a person ({how}): {BETTER}", {"field": name, "better": BETTER})

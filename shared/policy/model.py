@@ -1,11 +1,24 @@
-"""A policy: the numbers and lists an organisation decides on, as data. It reaches a mind as an input, never as a file."""
+"""A policy: the numbers and lists an organisation decides on, as data. It reaches a mind as an input, never as a file.
+
+Every field is bounded, so that whatever is published, no mind overflows by it: a moment and a window added stay a moment that can be
+stored, and what a refusal lists fits into it.
+"""
 
 from datetime import timedelta
 from typing import Annotated
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from shared.contract.values import LIST_MAX, Label
+
 DAY_SECONDS = 86_400
+VERSION_MAX = 2**31 - 1
+"""What a column of four bytes holds."""
+OBJECTION_MAX_SECONDS = 366 * DAY_SECONDS
+REOPEN_MAX_SECONDS = 3_660 * DAY_SECONDS
+"""Ten years."""
+
+Kinds = Annotated[tuple[Label, ...], Field(min_length=1, max_length=LIST_MAX)]
 
 
 class Policy(BaseModel):
@@ -13,14 +26,14 @@ class Policy(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    name: Annotated[str, Field(min_length=1, max_length=200)]
-    version: Annotated[int, Field(ge=1)]
-    objection_seconds: Annotated[int, Field(ge=1)] = 5 * DAY_SECONDS
+    name: Label
+    version: Annotated[int, Field(strict=True, ge=1, le=VERSION_MAX)]
+    objection_seconds: Annotated[int, Field(strict=True, ge=1, le=OBJECTION_MAX_SECONDS)] = 5 * DAY_SECONDS
     """How long the customer may object to a delivery before silence is taken as an answer (`DeliveryAssumed`), in seconds."""
-    reopen_seconds: Annotated[int, Field(ge=1)] = 30 * DAY_SECONDS
+    reopen_seconds: Annotated[int, Field(strict=True, ge=1, le=REOPEN_MAX_SECONDS)] = 30 * DAY_SECONDS
     """How long after the customer's ending a complaint may be reopened, in seconds."""
-    defect_kinds: tuple[str, ...]
-    cause_kinds: tuple[str, ...]
+    defect_kinds: Kinds
+    cause_kinds: Kinds
 
     @property
     def objection_window(self) -> timedelta:
