@@ -8,7 +8,7 @@ from uuid import UUID
 
 from pydantic import BaseModel, Field
 
-from shared.contract.values import LIST_MAX, At, Label, LongText, PersonalText, PromiseTerms, Proof, Reference, ShortText
+from shared.contract.values import LIST_MAX, At, Label, PersonalName, PersonalShort, PersonalText, PromiseTerms, Proof, Reference
 
 # ---- promises --------------------------------------------------------------------------------------------------------------
 
@@ -16,7 +16,7 @@ from shared.contract.values import LIST_MAX, At, Label, LongText, PersonalText, 
 class PromiseAsked(BaseModel):
     """What is to be promised to the customer, and by when."""
 
-    what: ShortText
+    what: PersonalShort
     due_at: At
 
 
@@ -32,10 +32,10 @@ class RenegotiationAsked(BaseModel):
     """Other terms that the customer agreed to, before the old ones were due."""
 
     promise_id: UUID
-    what: ShortText | None = None
+    what: PersonalShort | None = None
     """Absent: what was promised stays as it was."""
     due_at: At
-    reason: LongText
+    reason: PersonalText
     proof: Proof | None = None
     """The customer's agreement."""
 
@@ -59,7 +59,7 @@ class PromiseRenegotiatedFields(BaseModel):
 
     promise_id: UUID
     becomes: PromiseTerms
-    reason: LongText
+    reason: PersonalText
     proof: Proof
 
 
@@ -103,7 +103,7 @@ class ReplyAsked(BaseModel):
 
     text: PersonalText
     channel: Label | None = None
-    ref: Reference | None = None
+    ref: PersonalName | None = None
     """The message's own reference. With it, the same reply is not recorded twice."""
     said_at: At | None = None
 
@@ -114,7 +114,7 @@ class ReplyFields(BaseModel):
     reply_id: UUID
     text: PersonalText
     channel: Label | None = None
-    ref: Reference | None = None
+    ref: PersonalName | None = None
     said_at: At | None = None
     received_at: At
 

@@ -31,12 +31,13 @@ from shared.contract.rootcause import Outcome
 from shared.contract.said import Command, Event, by_type
 from shared.contract.values import (
     LIST_MAX,
+    PERSONAL,
     At,
     Customer,
     Generation,
     Label,
-    LongText,
     Narrative,
+    PersonalShort,
     PersonalText,
     PromiseTerms,
     Proof,
@@ -49,7 +50,8 @@ DETAILS_MAX = 50
 DETAIL_MAX = 2000
 
 Digest = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{64}$")]
-"""SHA-256 in hex, of a submission's bytes."""
+"""SHA-256 in hex, of a submission's bytes. Nothing keys it, and what it is of is personal: whoever guesses the words can tell that they
+were said. Sealing must key it by whom it is about, as it seals the words themselves."""
 InputId = Annotated[str, StringConstraints(max_length=500)]
 """The id of the message that something came with; empty where it had none."""
 Detail = Annotated[str, StringConstraints(max_length=DETAIL_MAX), AfterValidator(printable)]
@@ -65,9 +67,9 @@ class Told(BaseModel):
     ref: Reference
     """How the source knows it. With the source, this is the complaint's identity."""
     narrative: Narrative | None = None
-    summary: ShortText | None = None
+    summary: PersonalShort | None = None
     product: Label | None = None
-    issue: ShortText | None = None
+    issue: PersonalShort | None = None
     channel: Label | None = None
     customer: Customer = Customer()
     occurred_at: At | None = None
@@ -76,8 +78,9 @@ class Told(BaseModel):
     upstream_version: Reference | None = None
     """Of the record: another one makes other content an update rather than a conflict."""
     upstream_status: ShortText | None = None
+    """A word of the upstream's own, as it stands there."""
     tags: Annotated[tuple[Label, ...], Field(max_length=LIST_MAX)] = ()
-    details: Annotated[dict[Label, Detail], Field(max_length=DETAILS_MAX, json_schema_extra={"x-personal": True})] = {}
+    details: Annotated[dict[Label, Detail], Field(max_length=DETAILS_MAX, json_schema_extra=PERSONAL)] = {}
 
     @model_validator(mode="after")
     def _says_something(self) -> Self:
@@ -102,7 +105,7 @@ class ReportFinding(Told, Command):
     type: ClassVar[str] = "intake.ReportFinding.v1"
     stream: ClassVar[str] = "complaint"
 
-    exposed: Annotated[tuple[Reference, ...], Field(max_length=LIST_MAX, json_schema_extra={"x-personal": True})] = ()
+    exposed: Annotated[tuple[Reference, ...], Field(max_length=LIST_MAX, json_schema_extra=PERSONAL)] = ()
     """Customers whom it may reach, by their numbers."""
 
 
@@ -146,7 +149,7 @@ class TransferOwnership(Command):
     stream: ClassVar[str] = "complaint"
 
     to: Reference
-    reason: LongText
+    reason: PersonalText
     story: PersonalText
     """All that the next owner must know (invariant 16)."""
 
@@ -168,7 +171,7 @@ class StateNeed(Command):
     stream: ClassVar[str] = "complaint"
 
     need: PersonalText
-    expected_how: ShortText | None = None
+    expected_how: PersonalShort | None = None
     expected_by: At | None = None
 
 
@@ -306,7 +309,7 @@ class ComplaintReceived(Told, Event):
 
     generation: Generation = 1
     found_by: Literal["customer", "internal"]
-    exposed: tuple[Annotated[Reference, Field(json_schema_extra={"x-personal": True})], ...] = ()
+    exposed: tuple[Annotated[Reference, Field(json_schema_extra=PERSONAL)], ...] = ()
     content_digest: Digest
     """Of the submission's bytes."""
     input_id: InputId = ""
@@ -376,7 +379,7 @@ class OwnershipTransferred(Event):
     giver: Reference
     """Who had it in hand until now."""
     to: Reference
-    reason: LongText
+    reason: PersonalText
     story: PersonalText
 
 
@@ -396,7 +399,7 @@ class NeedStated(Event):
     type: ClassVar[str] = "intake.NeedStated.v1"
 
     need: PersonalText
-    expected_how: ShortText | None = None
+    expected_how: PersonalShort | None = None
     expected_by: At | None = None
 
 

@@ -27,20 +27,19 @@ from shared.contract.conversation import (
     ReplyFields,
     ReplyIds,
 )
-from shared.contract.rootcause import OptionalText
 from shared.contract.said import Command, Event, by_type
 from shared.contract.values import (
     LIST_MAX,
     At,
     Generation,
     Label,
-    LongText,
     Money,
+    OptionalPersonalText,
+    PersonalShort,
     PersonalText,
     PromiseTerms,
     Proof,
     Reference,
-    ShortText,
     Value,
 )
 
@@ -51,7 +50,7 @@ Objection: TypeAlias = Literal["new_evidence", "not_as_decided"]
 class Remedy(Value):
     """What the customer gets."""
 
-    what: ShortText
+    what: PersonalShort
     amount: Money | None = None
 
 
@@ -59,11 +58,11 @@ class OfferTerms(Value):
     """What was asked, and what can be done instead: 100 loaves today; 20 today, or 100 by Friday."""
 
     asked: PersonalText
-    can_do: LongText
+    can_do: PersonalText
     by: At | None = None
 
 
-Reasons = Annotated[tuple[LongText, ...], Field(max_length=LIST_MAX)]
+Reasons = Annotated[tuple[PersonalText, ...], Field(max_length=LIST_MAX)]
 Remedies = Annotated[tuple[Remedy, ...], Field(max_length=LIST_MAX)]
 Asker = Annotated[str, StringConstraints(min_length=1, max_length=500)]
 """Who asked, as the message names them."""
@@ -136,8 +135,8 @@ class RecordInvestigation(Command):
     type: ClassVar[str] = "resolution.RecordInvestigation.v1"
     stream: ClassVar[str] = "case"
 
-    facts: LongText
-    evidence: LongText | None = None
+    facts: PersonalText
+    evidence: PersonalText | None = None
 
 
 class MakeDecision(Command):
@@ -150,7 +149,7 @@ class MakeDecision(Command):
     reasons: Reasons = ()
     remedies: Remedies = ()
     counter_offer: OfferTerms | None = None
-    no_alternative: OptionalText = None
+    no_alternative: OptionalPersonalText = None
     """Why a decline has no counter-offer (invariant 4)."""
 
 
@@ -181,7 +180,7 @@ class StartFix(Command):
     type: ClassVar[str] = "resolution.StartFix.v1"
     stream: ClassVar[str] = "case"
 
-    what: LongText | None = None
+    what: PersonalText | None = None
 
 
 class CompleteFix(Command):
@@ -190,8 +189,8 @@ class CompleteFix(Command):
     type: ClassVar[str] = "resolution.CompleteFix.v1"
     stream: ClassVar[str] = "case"
 
-    what: LongText
-    evidence: LongText | None = None
+    what: PersonalText
+    evidence: PersonalText | None = None
 
 
 class Deliver(Command):
@@ -200,9 +199,9 @@ class Deliver(Command):
     type: ClassVar[str] = "resolution.Deliver.v1"
     stream: ClassVar[str] = "case"
 
-    what: LongText
-    how: ShortText
-    evidence: LongText
+    what: PersonalText
+    how: PersonalShort
+    evidence: PersonalText
     keeps: PromiseIds = ()
     """The promises that are kept by this."""
 
@@ -370,8 +369,8 @@ class InvestigationRecorded(Event):
 
     type: ClassVar[str] = "resolution.InvestigationRecorded.v1"
 
-    facts: LongText
-    evidence: LongText | None = None
+    facts: PersonalText
+    evidence: PersonalText | None = None
 
 
 class DecisionMade(Event):
@@ -385,7 +384,7 @@ class DecisionMade(Event):
     remedies: Remedies = ()
     offer_id: UUID | None = None
     """The counter-offer that goes with it."""
-    no_alternative: LongText | None = None
+    no_alternative: PersonalText | None = None
     decided_by: Asker
 
 
@@ -422,7 +421,7 @@ class FixStarted(Event):
     type: ClassVar[str] = "resolution.FixStarted.v1"
 
     generation: Generation
-    what: LongText | None = None
+    what: PersonalText | None = None
 
 
 class FixCompleted(Event):
@@ -431,8 +430,8 @@ class FixCompleted(Event):
     type: ClassVar[str] = "resolution.FixCompleted.v1"
 
     generation: Generation
-    what: LongText
-    evidence: LongText | None = None
+    what: PersonalText
+    evidence: PersonalText | None = None
 
 
 class Delivered(Event):
@@ -444,9 +443,9 @@ class Delivered(Event):
     delivery_id: UUID
     """What the promises that are kept by it name."""
     owner: Reference
-    what: LongText
-    how: ShortText
-    evidence: LongText
+    what: PersonalText
+    how: PersonalShort
+    evidence: PersonalText
     product: Label | None = None
     still_promised: PromiseIds = ()
     """The promises that are open all the same."""

@@ -7,20 +7,25 @@ complaints, has an id of its own and may be opened at any time. Field and type n
 from typing import Annotated, ClassVar, Literal, TypeAlias, get_args
 from uuid import UUID
 
-from pydantic import BaseModel, BeforeValidator, Field, StringConstraints
+from pydantic import BaseModel, Field, StringConstraints
 
 from shared.contract.said import Command, Event, by_type
-from shared.contract.values import LIST_MAX, At, Generation, Label, LongText, ShortText, Stage, Value
+from shared.contract.values import (
+    LIST_MAX,
+    At,
+    Generation,
+    Label,
+    LongText,
+    OptionalPersonalText,
+    OptionalText,
+    PersonalText,
+    ShortText,
+    Stage,
+    Value,
+)
 
-
-def _blank_is_absent(given: object) -> object:
-    return None if isinstance(given, str) and not given.strip() else given
-
-
-OptionalText = Annotated[LongText | None, BeforeValidator(_blank_is_absent)]
-"""A text that may be left out; a blank one counts as left out, so that a rule can refuse it by name."""
 Digest = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{64}$")]
-"""SHA-256 in hex: which wording of a cause is meant."""
+"""SHA-256 in hex: which wording of a cause is meant. Nothing keys it, and the wording is personal: sealing must key it."""
 
 Trigger: TypeAlias = Literal["delivered", "withdrawn"]
 Outcome: TypeAlias = Literal["corrected", "joined", "no_fault", "no_correction_needed", "cause_not_found"]
@@ -108,8 +113,8 @@ class RecordCause(Command):
     faltered: Stage
     """The stage in which the commitment faltered."""
     self_inflicted: bool
-    what: LongText
-    evidence: LongText
+    what: PersonalText
+    evidence: PersonalText
 
 
 class VerifyCause(Command):
@@ -119,7 +124,7 @@ class VerifyCause(Command):
     stream: ClassVar[str] = "learning"
 
     how: Verification
-    evidence: LongText
+    evidence: PersonalText
     holds: bool
     digest: Digest | None = None
     """Which wording was looked at (`CauseRecorded.digest`); the newest where absent."""
@@ -131,7 +136,7 @@ class RecordContainment(Command):
     type: ClassVar[str] = "rootcause.RecordContainment.v1"
     stream: ClassVar[str] = "learning"
 
-    what: LongText
+    what: PersonalText
 
 
 class LookSideways(Command):
@@ -142,7 +147,7 @@ class LookSideways(Command):
 
     looked_at: Annotated[tuple[ShortText, ...], Field(min_length=1, max_length=LIST_MAX)]
     """Products, pages, teams."""
-    found: OptionalText = None
+    found: OptionalPersonalText = None
     """Absent where nothing was found."""
 
 
@@ -152,8 +157,8 @@ class RecordNoFault(Command):
     type: ClassVar[str] = "rootcause.RecordNoFault.v1"
     stream: ClassVar[str] = "learning"
 
-    evidence: LongText
-    expected_because: LongText
+    evidence: PersonalText
+    expected_because: PersonalText
 
 
 class PlanCorrection(CorrectionTerms, Command):
@@ -171,7 +176,7 @@ class CompleteCorrection(Command):
 
     correction_id: UUID | None = None
     """May be left out where only one is open."""
-    evidence: LongText
+    evidence: PersonalText
 
 
 class JoinProblem(Command):
@@ -203,7 +208,7 @@ class CloseLearning(Command):
     stream: ClassVar[str] = "learning"
 
     outcome: Outcome
-    reason: OptionalText = None
+    reason: OptionalPersonalText = None
     """Needed where no correction is needed or no cause was found."""
 
 
@@ -266,8 +271,8 @@ class CauseRecorded(Event):
     kind: Label
     faltered: Stage
     self_inflicted: bool
-    what: LongText
-    evidence: LongText
+    what: PersonalText
+    evidence: PersonalText
     digest: Digest
     """Of the kind, the stage and the wording: what a verification is bound to."""
 
@@ -278,7 +283,7 @@ class CauseVerified(Event):
     type: ClassVar[str] = "rootcause.CauseVerified.v1"
 
     how: Verification
-    evidence: LongText
+    evidence: PersonalText
     digest: Digest
 
 
@@ -288,7 +293,7 @@ class CauseRefuted(Event):
     type: ClassVar[str] = "rootcause.CauseRefuted.v1"
 
     how: Verification
-    evidence: LongText
+    evidence: PersonalText
     digest: Digest
 
 
@@ -305,7 +310,7 @@ class ContainmentRecorded(Event):
 
     type: ClassVar[str] = "rootcause.ContainmentRecorded.v1"
 
-    what: LongText
+    what: PersonalText
 
 
 class LookedSideways(Event):
@@ -314,7 +319,7 @@ class LookedSideways(Event):
     type: ClassVar[str] = "rootcause.LookedSideways.v1"
 
     looked_at: tuple[ShortText, ...]
-    found: LongText | None = None
+    found: PersonalText | None = None
 
 
 class NoFaultRecorded(Event):
@@ -322,8 +327,8 @@ class NoFaultRecorded(Event):
 
     type: ClassVar[str] = "rootcause.NoFaultRecorded.v1"
 
-    evidence: LongText
-    expected_because: LongText
+    evidence: PersonalText
+    expected_because: PersonalText
 
 
 class CorrectionPlanned(CorrectionTerms, Event):
@@ -340,7 +345,7 @@ class CorrectionCompleted(Event):
     type: ClassVar[str] = "rootcause.CorrectionCompleted.v1"
 
     correction_id: UUID
-    evidence: LongText
+    evidence: PersonalText
 
 
 class ProblemJoinSought(Event):
@@ -377,7 +382,7 @@ class LearningClosed(Event):
 
     generation: Generation
     outcome: Outcome
-    reason: LongText | None = None
+    reason: PersonalText | None = None
 
 
 # ---- problem: asked --------------------------------------------------------------------------------------------------------

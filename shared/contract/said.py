@@ -73,7 +73,7 @@ def _personal(schema: Mapping[str, Any], defs: Mapping[str, Any], path: str) -> 
         return
     if reference := schema.get("$ref"):
         yield from _personal(defs[reference.rsplit("/", 1)[1]], defs, path)
-    for branch in (*schema.get("anyOf", ()), *schema.get("oneOf", ()), *filter(None, [schema.get("items")])):
+    for branch in (*schema.get("anyOf", ()), *schema.get("oneOf", ()), schema.get("items"), schema.get("additionalProperties")):
         if isinstance(branch, Mapping):
             yield from _personal(branch, defs, path)
     for name, inner in schema.get("properties", {}).items():

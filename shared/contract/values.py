@@ -7,7 +7,7 @@ from decimal import Decimal
 from typing import Annotated, Literal
 from uuid import UUID
 
-from pydantic import AfterValidator, AwareDatetime, BaseModel, ConfigDict, Field, StringConstraints
+from pydantic import AfterValidator, AwareDatetime, BaseModel, BeforeValidator, ConfigDict, Field, StringConstraints
 
 REFERENCE_MAX = 200
 SHORT_TEXT_MAX = 500
@@ -33,15 +33,27 @@ def _in_range(at: datetime) -> datetime:
     return at
 
 
+def _blank_is_absent(given: object) -> object:
+    return None if isinstance(given, str) and not given.strip() else given
+
+
 PERSONAL = {"x-personal": True}
-"""Marks a field that tells who somebody is or what they wrote. Sealing looks for it in the schema."""
+"""Marks a field that tells who somebody is or what they wrote. Sealing looks for it in the schema.
+
+Free text about one customer's matter is personal, whoever writes it; catalogue words and procedures are not.
+A problem has many customers and none of its own, so nothing of it could be sealed for one: it is to name nobody.
+"""
 
 Reference = Annotated[str, StringConstraints(min_length=1, max_length=REFERENCE_MAX, pattern=NAMED, strip_whitespace=True)]
 """A name or number somebody else gave: an order, a batch, a ticket."""
 Label = Annotated[str, StringConstraints(min_length=1, max_length=REFERENCE_MAX, pattern=NAMED, strip_whitespace=True)]
 """A short word from a catalogue: a product, a kind, a team."""
+# Free texts that are not personal: catalogue words, procedures.
 ShortText = Annotated[str, StringConstraints(min_length=1, max_length=SHORT_TEXT_MAX, strip_whitespace=True), AfterValidator(printable)]
 LongText = Annotated[str, StringConstraints(min_length=1, max_length=LONG_TEXT_MAX, strip_whitespace=True), AfterValidator(printable)]
+OptionalText = Annotated[LongText | None, BeforeValidator(_blank_is_absent)]
+"""A text that may be left out; a blank one counts as left out, so that a rule can refuse it by name."""
+# Personal ones, each as long as its neighbour above.
 Narrative = Annotated[
     str,
     StringConstraints(min_length=1, max_length=NARRATIVE_MAX, strip_whitespace=True),
@@ -55,10 +67,20 @@ PersonalText = Annotated[
     AfterValidator(printable),
     Field(json_schema_extra=PERSONAL),
 ]
-"""Anything else that may tell who somebody is: messages, notes, contact details. Personal."""
+"""Anything else that is written about somebody's matter: messages, facts, reasons, evidence. Personal."""
+OptionalPersonalText = Annotated[PersonalText | None, BeforeValidator(_blank_is_absent)]
+"""The same where it may be left out, as an `OptionalText`. Personal."""
+PersonalShort = Annotated[
+    str,
+    StringConstraints(min_length=1, max_length=SHORT_TEXT_MAX, strip_whitespace=True),
+    AfterValidator(printable),
+    Field(json_schema_extra=PERSONAL),
+]
+"""A line about somebody's matter: what was promised, how it was delivered. Personal."""
 PersonalName = Annotated[
     str, StringConstraints(min_length=1, max_length=REFERENCE_MAX, pattern=NAMED, strip_whitespace=True), Field(json_schema_extra=PERSONAL)
 ]
+"""Who somebody is or where they are found: a name, an address, the reference of a call or of their message. Personal."""
 At = Annotated[AwareDatetime, AfterValidator(_in_range)]
 """A moment: ISO 8601 with its zone. Kept as given; compared as a moment."""
 Generation = Annotated[int, Field(ge=1, le=1_000_000)]
@@ -104,7 +126,7 @@ class Proof(Value):
     """What shows that something is the customer's own word: their reply, a recorded call, or their own token."""
 
     kind: Literal["reply", "call", "token"]
-    ref: Reference
+    ref: PersonalName
     """The `reply_id` of a `ReplyReceived`, the reference of the recording, or the token."""
 
 
@@ -112,6 +134,6 @@ class PromiseTerms(Value):
     """What was promised, and by when."""
 
     promise_id: UUID
-    what: ShortText
+    what: PersonalShort
     due_at: At
     made_at: Literal["sale", "own", "fix", "deliver"]

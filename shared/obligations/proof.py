@@ -15,7 +15,10 @@ Replies = tuple[str, ...]
 
 
 def proven(proof: Proof | None, replies: Replies) -> Proof | Refusal:
-    """The proof, where it shows the customer's word. A reply must be one that was recorded here; a call and a token lie elsewhere."""
+    """The proof, where it shows the customer's word. A reply must be one that was recorded here; a call and a token lie elsewhere.
+
+    What was named instead is not repeated in the refusal: it may be personal, and a refusal is stored for ever.
+    """
     if proof is None:
         return Refusal(
             Rule.CUSTOMERS_WORD_NEEDS_PROOF, "this is the customer's word: add a proof (a reply, a recorded call or their token)"
@@ -24,7 +27,6 @@ def proven(proof: Proof | None, replies: Replies) -> Proof | Refusal:
         return Refusal(
             Rule.CUSTOMERS_WORD_NEEDS_PROOF,
             "no reply of this id was recorded here: record the reply first, then name its reply_id",
-            {"ref": proof.ref},
         )
     return proof
 
