@@ -4,14 +4,13 @@ Until then it is whoever's who accepted it last: a complaint that was handed ove
 """
 
 from shared.contract.refusals import Refusal, Rule
-from shared.obligations.sameness import same_person
 
 
 def assigned(owner: str | None, asked: str | None, to: str) -> Refusal | bool:
     """Whether somebody else is asked by this; why nobody can be asked."""
     if owner is None:
-        return not same_person(asked, to)
-    if asked is None and same_person(owner, to):
+        return asked != to
+    if asked is None and owner == to:
         return False
     return Refusal(Rule.TRANSFER_INSTEAD)
 
@@ -19,10 +18,10 @@ def assigned(owner: str | None, asked: str | None, to: str) -> Refusal | bool:
 def accepted(owner: str | None, asked: str | None, by: str) -> Refusal | str | None:
     """Who owns it by this, as they were asked; None where they do already; why they can't accept."""
     if asked is not None:
-        return asked if same_person(asked, by) else Refusal(Rule.NOT_THE_OWNER, "somebody else is asked to own it: let them accept")
+        return asked if asked == by else Refusal(Rule.NOT_THE_OWNER, "somebody else is asked to own it: let them accept")
     if owner is None:
         return Refusal(Rule.NO_OWNER)
-    return None if same_person(owner, by) else Refusal(Rule.NOT_THE_OWNER, "it has an owner who accepted it: let them transfer it first")
+    return None if owner == by else Refusal(Rule.NOT_THE_OWNER, "it has an owner who accepted it: let them transfer it first")
 
 
 def giver(owner: str | None, asked: str | None, to: str) -> Refusal | str | None:
@@ -30,9 +29,9 @@ def giver(owner: str | None, asked: str | None, to: str) -> Refusal | str | None
     if owner is None:
         return Refusal(Rule.NO_OWNER, "nobody owns it yet: assign it to them instead")
     in_hand = asked or owner
-    return None if same_person(in_hand, to) else in_hand
+    return None if in_hand == to else in_hand
 
 
 def asked_after(owner: str | None, to: str) -> str | None:
     """Who is asked once it was handed to `to`: nobody where it comes back to whom it never ceased to be."""
-    return None if same_person(owner, to) else to
+    return None if owner == to else to

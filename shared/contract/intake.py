@@ -32,6 +32,7 @@ from shared.contract.said import Command, Event, by_type
 from shared.contract.values import (
     LIST_MAX,
     PERSONAL,
+    Actor,
     At,
     Customer,
     Generation,
@@ -129,7 +130,7 @@ class AssignOwner(Command):
     type: ClassVar[str] = "intake.AssignOwner.v1"
     stream: ClassVar[str] = "complaint"
 
-    owner: Reference
+    owner: Actor
 
 
 class AcceptOwnership(Command):
@@ -138,7 +139,7 @@ class AcceptOwnership(Command):
     type: ClassVar[str] = "intake.AcceptOwnership.v1"
     stream: ClassVar[str] = "complaint"
 
-    by: Reference | None = None
+    by: Actor | None = None
     """Who accepts: the assigned owner. Whoever asks, where absent."""
 
 
@@ -148,7 +149,7 @@ class TransferOwnership(Command):
     type: ClassVar[str] = "intake.TransferOwnership.v1"
     stream: ClassVar[str] = "complaint"
 
-    to: Reference
+    to: Actor
     reason: PersonalText
     story: PersonalText
     """All that the next owner must know (invariant 16)."""

@@ -12,6 +12,7 @@ from pydantic import BaseModel, Field, StringConstraints
 from shared.contract.said import Command, Event, by_type
 from shared.contract.values import (
     LIST_MAX,
+    Actor,
     At,
     Generation,
     Label,
@@ -166,6 +167,8 @@ class PlanCorrection(CorrectionTerms, Command):
 
     type: ClassVar[str] = "rootcause.PlanCorrection.v1"
     stream: ClassVar[str] = "learning"
+
+    owner: Actor
 
 
 class CompleteCorrection(Command):
@@ -435,6 +438,8 @@ class PlanProblemCorrection(CorrectionTerms, Command):
 
     type: ClassVar[str] = "rootcause.PlanProblemCorrection.v1"
     stream: ClassVar[str] = "problem"
+
+    owner: Actor
 
 
 class CompleteProblemCorrection(Command):

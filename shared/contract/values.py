@@ -17,6 +17,8 @@ LIST_MAX = 100
 YEAR_MIN, YEAR_MAX = 1900, 2199
 NAMED = re.compile(r"^[^\x00-\x1f\x7f]+$")
 
+ACTOR = re.compile(r"(person|team|system):[^\s\x00-\x1f\x7f]{1,190}")
+"""How one of us is named: in one way only, or whoever looks for them does not find them."""
 UNPRINTABLE = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f]")
 
 
@@ -25,6 +27,12 @@ def printable(text: str) -> str:
     if found := UNPRINTABLE.search(text):
         raise ValueError(f"holds the control character U+{ord(found.group()):04X} at {found.start()}; remove it")
     return text
+
+
+def _actor(name: str) -> str:
+    if not ACTOR.fullmatch(name):
+        raise ValueError("names none of us: write person:NAME, team:NAME or system:NAME, without spaces")
+    return name
 
 
 def _in_range(at: datetime) -> datetime:
@@ -48,6 +56,13 @@ Reference = Annotated[str, StringConstraints(min_length=1, max_length=REFERENCE_
 """A name or number somebody else gave: an order, a batch, a ticket."""
 Label = Annotated[str, StringConstraints(min_length=1, max_length=REFERENCE_MAX, pattern=NAMED, strip_whitespace=True)]
 """A short word from a catalogue: a product, a kind, a team."""
+Actor = Annotated[
+    str,
+    StringConstraints(max_length=REFERENCE_MAX, strip_whitespace=True),
+    AfterValidator(_actor),
+    Field(json_schema_extra={"pattern": f"^{ACTOR.pattern}$"}),
+]
+"""One of us, who can be asked and can answer for something: `person:anna`, `team:ordering`. Events keep it as a `Reference`."""
 # Free texts that are not personal: catalogue words, procedures.
 ShortText = Annotated[str, StringConstraints(min_length=1, max_length=SHORT_TEXT_MAX, strip_whitespace=True), AfterValidator(printable)]
 LongText = Annotated[str, StringConstraints(min_length=1, max_length=LONG_TEXT_MAX, strip_whitespace=True), AfterValidator(printable)]

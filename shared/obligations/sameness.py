@@ -1,10 +1,8 @@
-"""Whether something was said before, word for word, and whether two names mean the same person."""
+"""Whether something was said before, word for word."""
 
 import hashlib
 
 from shared.contract.said import Said
-
-PERSON = "person:"
 
 
 def fingerprint(said: Said, *fields: str) -> str:
@@ -14,8 +12,3 @@ def fingerprint(said: Said, *fields: str) -> str:
     """
     body = said.__pydantic_serializer__.to_json(said, exclude_none=True, include=set(fields)) if fields else said.to_bytes()
     return hashlib.sha256(body).hexdigest()
-
-
-def same_person(one: str | None, other: str | None) -> bool:
-    """Whether two references mean the same person: `anna` and `person:anna` do."""
-    return one is not None and other is not None and one.removeprefix(PERSON) == other.removeprefix(PERSON)

@@ -55,7 +55,7 @@ class Past(list):
         for event in self:
             match event:
                 case said.OwnerAssigned(owner=one) | said.OwnershipTransferred(to=one):
-                    asked = None if owner and one.removeprefix("person:") == owner.removeprefix("person:") else one
+                    asked = None if one == owner else one
                 case said.OwnershipAccepted(owner=one):
                     owner, asked = one, None
         return owner, asked

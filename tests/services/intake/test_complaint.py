@@ -239,7 +239,7 @@ def test_from_owned_on_the_promises_are_resolutions_and_our_timers_for_them_do_n
 
 def test_an_owner_is_asked_and_another_one_where_they_have_not_accepted():
     given(RECEIVED).when(AssignOwner(owner="person:ines")).then(ASSIGNED)
-    given(RECEIVED, ASSIGNED).when(AssignOwner(owner="ines")).then()
+    given(RECEIVED, ASSIGNED).when(AssignOwner(owner="person:ines")).then()
     given(RECEIVED, ASSIGNED).when(AssignOwner(owner="person:ravi")).then(OwnerAssigned(owner="person:ravi"))
     given(RECEIVED, ASSIGNED, ACCEPTED).when(AssignOwner(owner="person:ines")).then()
 
@@ -249,7 +249,7 @@ def test_only_whoever_was_asked_accepts():
     given(RECEIVED, ASSIGNED).when(AcceptOwnership(by="person:ravi")).then_refused(Rule.NOT_THE_OWNER)
     given(RECEIVED, ASSIGNED).when(AcceptOwnership(), actor="person:ravi").then_refused(Rule.NOT_THE_OWNER)
     given(RECEIVED, ASSIGNED).when(AcceptOwnership(), actor="person:ines").then(ACCEPTED)
-    given(RECEIVED, ASSIGNED).when(AcceptOwnership(by="ines"), actor="person:ravi").then(ACCEPTED)
+    given(RECEIVED, ASSIGNED).when(AcceptOwnership(by="person:ines"), actor="person:ravi").then(ACCEPTED)
     given(RECEIVED, ASSIGNED, ACCEPTED).when(AcceptOwnership(by="person:ines")).then()
     given(RECEIVED, ASSIGNED, ACCEPTED).when(AcceptOwnership(by="person:ravi")).then_refused(Rule.NOT_THE_OWNER)
 

@@ -18,7 +18,7 @@ from shared.obligations.promises import TIMER
 from tests.services.intake.past import ENDED, Past
 from tests.services.intake.said import AN_ACKNOWLEDGEMENT, COMPLAINT, HAND_OVER, NOW, POLICY, TOLD, fold
 
-PEOPLE = st.sampled_from(["person:ines", "person:ravi", "ravi"])
+PEOPLE = st.sampled_from(["person:ines", "person:ravi", "person:mira"])
 WORDS = st.sampled_from(["Eighty loaves for Saturday.", "My money back.", "A word from the baker."])
 VERSIONS = st.sampled_from([None, "1", "2", "3"])
 SUBMISSIONS = st.one_of(
