@@ -22,13 +22,13 @@ from services.console.api.reading import happened
 from shared.contract.catalogue import service_of
 from shared.contract.envelope import NAMESPACE, command_headers, commands_topic, key_of, shard_of
 from shared.contract.said import Command
+from shared.contract.values import ACTOR
 from shared.machine.bytes import digest_of
 from shared.machine.relay import RETRY_SECONDS, Outlet
 
 SOURCE = "/console"
 OPERATOR = "person:operator"
 """Who asks, until there are logins."""
-ACTOR = re.compile(r"(person|team|system):[^\x00-\x20\x7f]{1,190}")
 WAIT_MAX_SECONDS = 30
 SEND_SECONDS = 10.0
 PREFERENCES = re.compile(r'(?:"(?:\\.|[^"\\])*"|[^",])+')
