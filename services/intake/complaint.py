@@ -70,12 +70,13 @@ from shared.contract.machine import TimerDue
 from shared.contract.refusals import Refusal, Rule
 from shared.contract.values import PromiseTerms
 from shared.machine.mind import Context, Stream, Timer
-from shared.obligations import promises
-from shared.obligations.promises import Book
+from shared.obligations.promises import Book, Stored, booked, broken, open_ids, open_terms, promised, with_end
+from shared.obligations.promises import timers as promise_timers
 from shared.obligations.proof import Replies, ended_before, proven, reply, with_reply
 from shared.obligations.sameness import fingerprint
 from shared.policy.kinds import unknown_defect_kind
 
+STORED = Stored(PromiseMade, PromiseKept, PromiseRenegotiated, PromiseBroken)
 Decision = Sequence[ComplaintEvent] | Refusal
 
 
@@ -140,14 +141,8 @@ def evolve(state: Complaint, event: ComplaintEvent) -> Complaint:
             return replace(state, misunderstanding=fingerprint(event))
         case MisunderstandingCleared():
             return replace(state, misunderstanding=None)
-        case PromiseMade(promise=terms):
-            return replace(state, promises=promises.with_terms(state.promises, terms))
-        case PromiseKept(promise_id=promise_id):
-            return replace(state, promises=promises.with_end(state.promises, "kept", promise_id))
-        case PromiseRenegotiated(promise_id=promise_id, becomes=becomes):
-            return replace(state, promises=promises.with_other_terms(state.promises, promise_id, becomes))
-        case PromiseBroken(promise_id=promise_id):
-            return replace(state, promises=promises.with_end(state.promises, "broken", promise_id))
+        case PromiseMade() | PromiseKept() | PromiseRenegotiated() | PromiseBroken():
+            return replace(state, promises=booked(state.promises, event))
         case ReplyReceived(reply_id=reply_id) | ReplyNoted(reply_id=reply_id):
             return replace(state, replies=with_reply(state.replies, reply_id))
         case ComplaintOwned(generation=generation):
@@ -155,7 +150,7 @@ def evolve(state: Complaint, event: ComplaintEvent) -> Complaint:
         case ComplaintReopened(generation=generation):
             return replace(state, generation=generation, acknowledged=None, promises={}, endings=Endings())
         case ComplaintWithdrawn(released=released):
-            book = promises.with_end(state.promises, "released", *released)
+            book = with_end(state.promises, "released", *released)
             endings = ended(state.endings, event, owned=state.is_owned)
             return replace(state, promises=book, misunderstanding=None, endings=endings)
         case WithdrawalOverruled() | WithdrawalStood() | CustomersEndingNoted() | LearningNoted() | ComplaintSettled():
@@ -176,8 +171,7 @@ def decide(state: Complaint, command: ComplaintCommand | TimerDue, context: Cont
         case NoteReply(reply_id=reply_id):
             return [] if not state.generation or str(reply_id) in state.replies else [ReplyNoted(reply_id=reply_id)]
         case TimerDue():
-            broken = promises.broken(state.promises, command)
-            return [] if broken is None else [PromiseBroken(promise_id=broken, due_at=command.due_at)]
+            return broken(state.promises, command, STORED)
         case _ if not state.generation:
             return Refusal(Rule.UNKNOWN_STREAM, "there is no complaint under this id: submit it first")
         case RecordReply():
@@ -252,18 +246,8 @@ def _asked(state: Complaint, command: Asked, context: Context) -> Decision:
                 return []
             proof = proven(command.proof, state.replies)
             return proof if isinstance(proof, Refusal) else [MisunderstandingCleared(now_understood=now_understood, proof=proof)]
-        case MakePromise():
-            terms = promises.make(state.promises, command, "own", context)
-            if isinstance(terms, Refusal):
-                return terms
-            return [] if terms is None else [PromiseMade(promise=terms)]
-        case KeepPromise(promise_id=promise_id):
-            kept_by = promises.keep(state.promises, command, context.now)
-            if isinstance(kept_by, Refusal):
-                return kept_by
-            return [] if kept_by is None else [PromiseKept(promise_id=promise_id, by=kept_by)]
-        case RenegotiatePromise():
-            return _renegotiate(state, command, context)
+        case MakePromise() | KeepPromise() | RenegotiatePromise():
+            return promised(state.promises, command, STORED, context, made_at="own", replies=state.replies)
         case CompleteOwnership():
             return _complete(state, command, context)
         case _:
@@ -276,25 +260,13 @@ def _classify(state: Complaint, command: Classify, context: Context) -> Decision
     return [] if state.classified == fingerprint(command) else [ComplaintClassified(**dict(command))]
 
 
-def _renegotiate(state: Complaint, command: RenegotiatePromise, context: Context) -> Decision:
-    becomes = promises.renegotiate(state.promises, command, "own", context)
-    if becomes is None:
-        return []
-    if isinstance(becomes, Refusal):
-        return becomes
-    proof = proven(command.proof, state.replies)
-    if isinstance(proof, Refusal):
-        return proof
-    return [PromiseRenegotiated(promise_id=command.promise_id, becomes=becomes, reason=command.reason, proof=proof)]
-
-
 def _complete(state: Complaint, command: CompleteOwnership, context: Context) -> Decision:
     """Invariants 1 and 3."""
     if state.is_owned:
         return []
     if state.misunderstanding is not None:
         return Refusal(Rule.MISUNDERSTANDING_FIRST)
-    ahead = [one for one in promises.open_terms(state.promises) if one.due_at > context.now]
+    ahead = [one for one in open_terms(state.promises) if one.due_at > context.now]
     next_step = next((one for one in ahead if command.next_step in {None, one.promise_id}), None)
     if missing := dict(_missing(state, command, next_step)):
         return Refusal(Rule.OWNERSHIP_INCOMPLETE, "; ".join(missing.values()), {"missing": list(missing)})
@@ -307,7 +279,7 @@ def _complete(state: Complaint, command: CompleteOwnership, context: Context) ->
             owner=state.owner,
             need=state.need,
             next_step=next_step,
-            promises=promises.open_terms(state.promises),
+            promises=open_terms(state.promises),
             replies=tuple(map(UUID, state.replies)),
             customer_kind=state.customer_kind,
             product=state.product,
@@ -346,7 +318,7 @@ def _withdraw(state: Complaint, command: Withdraw, context: Context) -> Decision
         product=state.product,
         proof=proof,
         reason=command.reason,
-        released=promises.open_ids(state.promises),
+        released=open_ids(state.promises),
         withdrawn_at=context.now,
     )
     return with_settled(state.endings, [withdrawn], state.generation, owned=state.is_owned)
@@ -369,7 +341,7 @@ def is_closed(state: Complaint) -> bool:
 
 def timers(state: Complaint) -> Mapping[str, Timer]:
     """One for each promise that is open here."""
-    return promises.timers(state.promises, state.generation)
+    return promise_timers(state.promises, state.generation)
 
 
 STREAM = Stream(kind="complaint", initial=Complaint(), decide=decide, evolve=evolve, is_closed=is_closed, timers=timers)

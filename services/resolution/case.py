@@ -11,7 +11,6 @@ from typing import Literal, assert_never
 
 from services.resolution.decisions import Decided, decided, decision
 from services.resolution.offers import Offers, answer, make, offered
-from services.resolution.promised import booked, promised
 from services.resolution.work import Work, complete, delivery_of, nothing_delivered, objection, start, worked
 from shared.contract.machine import TimerDue
 from shared.contract.refusals import Refusal, Rule
@@ -69,7 +68,7 @@ from shared.contract.resolution import (
     WithdrawalCameTooLate,
 )
 from shared.machine.mind import Context, Stream, Timer
-from shared.obligations.promises import Book, broken, keepable, open_ids, open_ones, with_end, with_terms
+from shared.obligations.promises import Book, Stored, booked, broken, keepable, open_ids, open_ones, promised, with_end, with_terms
 from shared.obligations.promises import timers as promise_timers
 from shared.obligations.proof import Replies, proven, reply, with_reply
 from shared.obligations.sameness import fingerprint
@@ -77,6 +76,7 @@ from shared.obligations.sameness import fingerprint
 OBJECTION = "objection"
 """The timer that ends the customer's time to object."""
 
+STORED = Stored(PromiseMade, PromiseKept, PromiseRenegotiated, PromiseBroken)
 Decision = Sequence[CaseEvent] | Refusal
 
 
@@ -238,8 +238,7 @@ def _due(state: Case, due: TimerDue, context: Context) -> Decision:
         return []
     if due.timer == OBJECTION:
         return [DeliveryAssumed(generation=state.generation, assumed_at=context.now)]
-    promise_id = broken(state.promises, due)
-    return [] if promise_id is None else [PromiseBroken(promise_id=promise_id, due_at=due.due_at)]
+    return broken(state.promises, due, STORED)
 
 
 Moves = MakeDecision | MakeCounterOffer | AnswerOffer | StartFix | CompleteFix | Deliver | ConfirmDelivery | ObjectToDelivery
@@ -315,7 +314,7 @@ def _asked(state: Case, command: Asked, context: Context) -> Decision:
         case ClearMisunderstanding():
             return _clear(state, command, context)
         case MakePromise() | KeepPromise() | RenegotiatePromise():
-            return promised(state.promises, command, state.made_at, state.replies, context)
+            return promised(state.promises, command, STORED, context, made_at=state.made_at, replies=state.replies)
         case RecordReply():
             found = reply(command, state.replies, context)
             return [] if found is None else [ReplyReceived(**dict(found))]

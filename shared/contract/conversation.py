@@ -51,7 +51,8 @@ class PromiseKeptFields(BaseModel):
 
     promise_id: UUID
     by: Reference
-    """The event that kept it."""
+    """What kept it: the event's id as `KeepPromise` named it (`g1/intake/3/1024`), or where it was kept by delivering (`Deliver.keeps`)
+    the `delivery_id` of that `Delivered`, whose own id is not known yet while it is decided."""
 
 
 class PromiseRenegotiatedFields(BaseModel):

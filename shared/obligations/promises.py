@@ -1,21 +1,30 @@
 """Promises: each is kept, broken, renegotiated or released exactly once (invariant 13). Pure; the same for every stream that holds some.
 
 A stream keeps a book of its promises, by id. A promise is broken by the clock at the moment it is due, so keeping and renegotiating
-must come before. The rules here say what follows; the stream says it in its own events.
+must come before. What follows is decided here and nowhere else; each service only brings the events in which it is stored there.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
-from typing import Literal
+from typing import Generic, Literal, TypeVar, assert_never
 from uuid import UUID
 
-from shared.contract.conversation import KeepingAsked, PromiseAsked, RenegotiationAsked
+from shared.contract.conversation import (
+    KeepingAsked,
+    PromiseAsked,
+    PromiseBrokenFields,
+    PromiseKeptFields,
+    PromiseMadeFields,
+    PromiseRenegotiatedFields,
+    RenegotiationAsked,
+)
 from shared.contract.envelope import event_place
 from shared.contract.machine import TimerDue
 from shared.contract.refusals import Refusal, Rule
 from shared.contract.values import LIST_MAX, PromiseTerms
 from shared.machine.mind import Context, Timer
+from shared.obligations.proof import Replies, proven
 
 PROMISES_MAX = LIST_MAX
 """Most promises that can be made on one stream in one generation."""
@@ -40,11 +49,69 @@ class Promise:
 
 Book = dict[str, Promise]
 
+Asked = PromiseAsked | KeepingAsked | RenegotiationAsked
+Fact = PromiseMadeFields | PromiseKeptFields | PromiseRenegotiatedFields | PromiseBrokenFields
+Made = TypeVar("Made", bound=PromiseMadeFields)
+Kept = TypeVar("Kept", bound=PromiseKeptFields)
+Renegotiated = TypeVar("Renegotiated", bound=PromiseRenegotiatedFields)
+Broken = TypeVar("Broken", bound=PromiseBrokenFields)
+
+
+@dataclass(frozen=True, slots=True)
+class Stored(Generic[Made, Kept, Renegotiated, Broken]):
+    """The events in which a service stores what becomes of its promises."""
+
+    made: type[Made]
+    kept: type[Kept]
+    renegotiated: type[Renegotiated]
+    broken: type[Broken]
+
 
 # ---- what follows ----------------------------------------------------------------------------------------------------------
 
 
-def make(book: Book, asked: PromiseAsked, made_at: MadeAt, context: Context) -> PromiseTerms | Refusal | None:
+def promised(
+    book: Book, asked: Asked, stored: Stored[Made, Kept, Renegotiated, Broken], context: Context, *, made_at: MadeAt, replies: Replies
+) -> Sequence[Made | Kept | Renegotiated] | Refusal:
+    """What follows from making, keeping or renegotiating a promise (invariants 13 and 17). Nothing where it is so already."""
+    match asked:
+        case PromiseAsked():
+            made = _make(book, asked, made_at, context)
+            return [stored.made(promise=made)] if isinstance(made, PromiseTerms) else made or []
+        case KeepingAsked(promise_id=promise_id):
+            by = _keep(book, asked, context.now)
+            return [stored.kept(promise_id=promise_id, by=by)] if isinstance(by, str) else by or []
+        case RenegotiationAsked(promise_id=promise_id, reason=reason):
+            becomes = _renegotiate(book, asked, made_at, context)
+            if not isinstance(becomes, PromiseTerms):
+                return becomes or []
+            proof = proven(asked.proof, replies)
+            if isinstance(proof, Refusal):
+                return proof
+            return [stored.renegotiated(promise_id=promise_id, becomes=becomes, reason=reason, proof=proof)]
+        case _:
+            assert_never(asked)
+
+
+def broken(book: Book, due: TimerDue, stored: Stored[Made, Kept, Renegotiated, Broken]) -> Sequence[Broken]:
+    """What follows from a promise's timer: nothing where the promise ended before, or has other terms."""
+    key = due.timer.removeprefix(TIMER)
+    found = book.get(key)
+    if found is None or found.ended is not None or found.due_at != due.due_at:
+        return []
+    return [stored.broken(promise_id=UUID(key), due_at=due.due_at)]
+
+
+def keepable(book: Book, promise_ids: Iterable[UUID], now: datetime) -> Refusal | None:
+    """Why one of these promises can't be kept by what is done now, or None."""
+    for promise_id in promise_ids:
+        found = _open(book, promise_id, now)
+        if isinstance(found, Refusal) and not _is(book, promise_id, "kept"):
+            return found
+    return None
+
+
+def _make(book: Book, asked: PromiseAsked, made_at: MadeAt, context: Context) -> PromiseTerms | Refusal | None:
     """The new promise's terms; None where just this is promised."""
     if any(one.what == asked.what and one.due_at == asked.due_at for one in book.values() if one.ended is None):
         return None
@@ -55,7 +122,7 @@ def make(book: Book, asked: PromiseAsked, made_at: MadeAt, context: Context) -> 
     return PromiseTerms(promise_id=context.new_id("promise"), what=asked.what, due_at=asked.due_at, made_at=made_at)
 
 
-def keep(book: Book, asked: KeepingAsked, now: datetime) -> str | Refusal | None:
+def _keep(book: Book, asked: KeepingAsked, now: datetime) -> str | Refusal | None:
     """The event that kept it; None where it is kept already."""
     found = _open(book, asked.promise_id, now)
     if not isinstance(found, Promise):
@@ -66,8 +133,8 @@ def keep(book: Book, asked: KeepingAsked, now: datetime) -> str | Refusal | None
     return asked.by
 
 
-def renegotiate(book: Book, asked: RenegotiationAsked, made_at: MadeAt, context: Context) -> PromiseTerms | Refusal | None:
-    """The terms that stand in its place; None where they do already. The customer's agreement is for the caller to prove."""
+def _renegotiate(book: Book, asked: RenegotiationAsked, made_at: MadeAt, context: Context) -> PromiseTerms | Refusal | None:
+    """The terms that stand in its place, if the customer agreed; None where they do already."""
     found = _open(book, asked.promise_id, context.now)
     if not isinstance(found, Promise):
         before = book.get(str(asked.promise_id))
@@ -81,22 +148,6 @@ def renegotiate(book: Book, asked: RenegotiationAsked, made_at: MadeAt, context:
     return PromiseTerms(
         promise_id=context.new_id("promise"), what=asked.what or found.what, due_at=asked.due_at, made_at=made_at
     )  # a new promise, made now
-
-
-def keepable(book: Book, promise_ids: Iterable[UUID], now: datetime) -> Refusal | None:
-    """Why one of these promises can't be kept by what is done now, or None."""
-    for promise_id in promise_ids:
-        found = _open(book, promise_id, now)
-        if isinstance(found, Refusal) and not _is(book, promise_id, "kept"):
-            return found
-    return None
-
-
-def broken(book: Book, due: TimerDue) -> UUID | None:
-    """The promise that is broken by this timer; None where it ended before, or has other terms."""
-    key = due.timer.removeprefix(TIMER)
-    found = book.get(key)
-    return UUID(key) if found is not None and found.ended is None and found.due_at == due.due_at else None
 
 
 def _open(book: Book, promise_id: UUID, now: datetime) -> Promise | Refusal:
@@ -118,6 +169,22 @@ def _is(book: Book, promise_id: UUID, ended: Ended) -> bool:
 # ---- the book --------------------------------------------------------------------------------------------------------------
 
 
+def booked(book: Book, fact: Fact) -> Book:
+    """The book after one more fact."""
+    match fact:
+        case PromiseMadeFields(promise=terms):
+            return with_terms(book, terms)
+        case PromiseKeptFields(promise_id=promise_id):
+            return with_end(book, "kept", promise_id)
+        case PromiseRenegotiatedFields(promise_id=promise_id, becomes=becomes):
+            key = str(promise_id)
+            return with_terms(book, becomes) | {key: replace(book[key], ended="renegotiated", became=str(becomes.promise_id))}
+        case PromiseBrokenFields(promise_id=promise_id):
+            return with_end(book, "broken", promise_id)
+        case _:
+            assert_never(fact)
+
+
 def with_terms(book: Book, *made: PromiseTerms) -> Book:
     """The book with new promises in it."""
     return book | {str(one.promise_id): Promise(one.what, one.due_at, one.made_at) for one in made}
@@ -126,12 +193,6 @@ def with_terms(book: Book, *made: PromiseTerms) -> Book:
 def with_end(book: Book, ended: Ended, *promise_ids: UUID) -> Book:
     """The book with some promises ended."""
     return book | {str(one): replace(book[str(one)], ended=ended) for one in promise_ids}
-
-
-def with_other_terms(book: Book, promise_id: UUID, becomes: PromiseTerms) -> Book:
-    """The book with one promise ended and another in its place."""
-    key = str(promise_id)
-    return with_terms(book, becomes) | {key: replace(book[key], ended="renegotiated", became=str(becomes.promise_id))}
 
 
 def open_ones(book: Book) -> Book:

@@ -1,6 +1,7 @@
 """What a complaint's past alone tells, apart from the state that the rules use: what may follow on it, by the invariants."""
 
 from shared.contract import intake as said
+from shared.contract.envelope import event_place
 from tests.services.intake.said import POLICY
 
 ENDED = said.PromiseKept | said.PromiseBroken | said.PromiseRenegotiated
@@ -111,6 +112,7 @@ class Past(list):
                 self.owning(event, now)
             case said.PromiseKept(promise_id=promise_id) | said.PromiseRenegotiated(promise_id=promise_id):
                 assert now < self.open_promises[promise_id].due_at, "13: broken by then"
+                assert isinstance(event, said.PromiseRenegotiated) or event_place(event.by), "17: kept by no event"
             case said.PromiseBroken(promise_id=promise_id, due_at=due_at):
                 assert self.open_promises[promise_id].due_at == due_at <= now, "13: not due"
             case said.ComplaintWithdrawn(released=released):

@@ -107,7 +107,7 @@ class Stories(RuleBasedStateMachine):
     def promise(self, what, hours):
         self.ask(said.MakePromise(what=what, due_at=self.now + timedelta(hours=hours)))
 
-    @rule(data=st.data(), by=st.sampled_from([None, "call/1548"]))
+    @rule(data=st.data(), by=st.sampled_from([None, "call/1548", "g1/intake/3/17", "g1/intake/3/18"]))
     def keep_a_promise(self, data, by):
         self.ask(said.KeepPromise(promise_id=self.a_promise(data), by=by))
 

@@ -10,6 +10,7 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, ru
 from services.resolution.case import OBJECTION, STREAM
 from services.resolution.mind import MIND
 from shared.contract import resolution as said
+from shared.contract.envelope import event_place
 from shared.contract.machine import TimerDue
 from shared.contract.refusals import Refusal, Rule
 from shared.contract.said import decode
@@ -191,6 +192,9 @@ class Stories(RuleBasedStateMachine):
             assert self.now >= terms.due_at == event.due_at, "13: broken too early"
         else:
             assert self.now < terms.due_at, "13: after it was due"
+        if isinstance(event, said.PromiseKept):
+            deliveries = {str(one.delivery_id) for one in self.past if isinstance(one, said.Delivered)}
+            assert event_place(event.by) or event.by in deliveries, "17: kept by no event"
 
     # ---- what is asked -----------------------------------------------------------------------------------------------------
 
