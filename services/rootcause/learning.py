@@ -10,7 +10,7 @@ from dataclasses import dataclass, field, replace
 from typing import Literal, assert_never
 
 from services.rootcause.correction import Correction, digest_of, is_planned, meant, objection_to, terms_digest
-from services.rootcause.people import BETTER, person_named
+from services.rootcause.people import names_someone
 from shared.contract.machine import TimerDue
 from shared.contract.refusals import Refusal, Rule
 from shared.contract.rootcause import (
@@ -242,24 +242,29 @@ def _too_early(state: Learning, command: Asked) -> Refusal | None:
 
 
 def _asked(state: Learning, command: Asked, context: Context) -> Decision:
+    known = (*state.people, context.actor)
     match command:
         case RecordCause():
-            return _record_cause(state, command, context)
+            return _record_cause(state, command, context, known)
         case VerifyCause():
-            return _verify_cause(state, command, context)
+            return _verify_cause(state, command, known)
         case RecordNoFault(evidence=evidence, expected_because=because):
-            if refusal := _names_someone(state, context, evidence=evidence, expected_because=because):
+            if refusal := names_someone(known, evidence=evidence, expected_because=because):
                 return refusal
             repeated = state.no_fault == digest_of(evidence, because)
             return [] if repeated else [NoFaultRecorded(evidence=evidence, expected_because=because)]
         case RecordContainment(what=what):
+            if refusal := names_someone(known, what=what):
+                return refusal
             return [] if state.contained == digest_of(what) else [ContainmentRecorded(what=what)]
         case LookSideways(looked_at=looked_at, found=found):
+            if refusal := names_someone(known, looked_at="; ".join(looked_at), found=found):
+                return refusal
             return [] if state.looked == digest_of(found, *looked_at) else [LookedSideways(looked_at=looked_at, found=found)]
         case PlanCorrection():
             if is_planned(command, state.corrections):
                 return []
-            if refusal := objection_to(command, state.corrections, context.now):
+            if refusal := objection_to(command, state.corrections, context.now) or names_someone(known, what=command.what):
                 return refusal
             return [CorrectionPlanned(correction_id=context.new_id("correction"), **dict(command))]
         case CompleteCorrection(correction_id=correction_id, evidence=evidence):
@@ -273,15 +278,15 @@ def _asked(state: Learning, command: Asked, context: Context) -> Decision:
                 return []
             return [ProblemJoinSought(problem_id=problem_id, generation=state.opened)]
         case CloseLearning():
-            return _close(state, command, context)
+            return _close(state, command, known)
         case _:
             assert_never(command)
 
 
-def _record_cause(state: Learning, command: RecordCause, context: Context) -> Decision:
+def _record_cause(state: Learning, command: RecordCause, context: Context, known: Sequence[str]) -> Decision:
     if refusal := unknown_cause_kind(command.kind, context.policy):
         return refusal
-    if refusal := _names_someone(state, context, what=command.what, evidence=command.evidence):
+    if refusal := names_someone(known, what=command.what, evidence=command.evidence):
         return refusal
     if len(state.refuted) >= CAUSES_MAX:
         return Refusal(Rule.TOO_MANY, f"{CAUSES_MAX} causes were refuted: close it as cause_not_found with the reason")
@@ -291,12 +296,12 @@ def _record_cause(state: Learning, command: RecordCause, context: Context) -> De
     return [CauseRecorded(digest=digest, **dict(command))]
 
 
-def _verify_cause(state: Learning, command: VerifyCause, context: Context) -> Decision:
+def _verify_cause(state: Learning, command: VerifyCause, known: Sequence[str]) -> Decision:
     if state.cause is None:
         return Refusal(Rule.NO_CAUSE_TO_VERIFY)
     if command.digest not in {None, state.cause}:
         return Refusal(Rule.CAUSE_HAS_CHANGED, details={"digest": state.cause})
-    if refusal := _names_someone(state, context, evidence=command.evidence):
+    if refusal := names_someone(known, evidence=command.evidence):
         return refusal
     found = {"how": command.how, "evidence": command.evidence, "digest": state.cause}
     if command.holds:
@@ -308,7 +313,7 @@ def _verify_cause(state: Learning, command: VerifyCause, context: Context) -> De
     return [CauseRefuted.model_validate(found), *escalated]
 
 
-def _close(state: Learning, command: CloseLearning, context: Context) -> Decision:
+def _close(state: Learning, command: CloseLearning, known: Sequence[str]) -> Decision:
     """Invariant 11."""
     if not state.is_open:
         return []
@@ -332,17 +337,9 @@ def _close(state: Learning, command: CloseLearning, context: Context) -> Decisio
             assert_never(command.outcome)
     if missing:
         return Refusal(Rule.LEARNED_NEEDS_CORRECTION, missing)
-    if command.reason and (refusal := _names_someone(state, context, reason=command.reason)):
+    if refusal := names_someone(known, reason=command.reason):
         return refusal
     return [LearningClosed(generation=state.opened, outcome=command.outcome, reason=command.reason)]
-
-
-def _names_someone(state: Learning, context: Context, **texts: str) -> Refusal | None:
-    """Invariant 7. The name itself is not repeated in the refusal: that is stored for ever."""
-    for name, text in texts.items():
-        if how := person_named(text, (*state.people, context.actor)):
-            return Refusal(Rule.CAUSE_NAMES_A_PERSON, f"`{name}` names a person ({how}): {BETTER}", {"field": name, "better": BETTER})
-    return None
 
 
 def is_closed(state: Learning) -> bool:

@@ -1,5 +1,7 @@
 """Whether a text names a person (invariant 7). A cause is a role, a step, a document or a part; a name there is blame.
 
+So it is in all that is said of a fault: its cause and evidence, what contains it, where else it was found, what will be corrected.
+
 A rule of thumb, kept on the strict side: the ways a name is usually written, the names that the stream knows, and a short list of
 given names that mean nothing else. What it finds is described and never quoted: a refusal is stored for ever.
 """
@@ -7,6 +9,8 @@ given names that mean nothing else. What it finds is described and never quoted:
 import re
 import unicodedata
 from collections.abc import Iterable
+
+from shared.contract.refusals import Refusal, Rule
 
 BETTER = "name the role, step, document or part instead, as in 'the order form has no field for the date'"
 
@@ -35,11 +39,12 @@ supplier support system team that the their they this tool training user vendor 
 NOT_NAMES = frozenset(_NOT_NAMES.split())
 """Words that stand where a name could and are none."""
 
-NAME = r"[^\W\d_][\w’'-]*"
+NAME = r"[^\W\d_][\w’'-]{0,60}"
+"""Of a bounded length, and an address begins where a word does: a text of ten thousand letters is gone through once."""
 CAPITALISED = rf"(?=[^\W\d_a-zà-öø-ÿ]){NAME}"
 TITLED = re.compile(rf"\b(?:[Mm]rs?|[Mm]s|Miss|Mx|[Dd]r|[Pp]rof|Herrn?|Frau|Mme|Madame|Monsieur|Señora?|Sr|Sra)\b\.?\s+{CAPITALISED}")
 REFERENCE = re.compile(r"\bperson:\S", re.IGNORECASE)
-ADDRESS = re.compile(r"[\w.+-]+@[\w-]+\.\w|(?<!\w)@\w{2,}")
+ADDRESS = re.compile(r"(?<![\w.+-])[\w.+-]+@[\w-]+\.\w|(?<!\w)@\w{2,}")
 BLAMED = re.compile(rf"\b(?i:blam(?:e|es|ed|ing)|(?:fault|mistake|error|negligence) of)\s+(?:(?:it\s+)?on\s+)?(?P<name>{CAPITALISED})")
 AT_FAULT = re.compile(
     rf"\b(?P<name>{CAPITALISED}?)(?:[’']s?\s+(?i:own\s+)?(?i:fault|mistake|error|negligence|carelessness|oversight|incompetence)\b"
@@ -73,6 +78,15 @@ def person_named(text: str, known: Iterable[str] = ()) -> str | None:
     for reference in known:
         if any(name.search(plain) for name in _names_in(reference)):
             return "it names a person who works on this"
+    return None
+
+
+def names_someone(known: Iterable[str], **texts: str | None) -> Refusal | None:
+    """Why one of these texts cannot be said, by its field's name: it names a person. Who, is not repeated: a refusal is stored for ever."""
+    people = tuple(known)
+    for name, text in texts.items():
+        if text is not None and (how := person_named(text, people)):
+            return Refusal(Rule.CAUSE_NAMES_A_PERSON, f"`{name}` names a person ({how}): {BETTER}", {"field": name, "better": BETTER})
     return None
 
 

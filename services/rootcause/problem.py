@@ -10,7 +10,7 @@ from typing import assert_never
 from uuid import UUID
 
 from services.rootcause.correction import Correction, digest_of, is_planned, meant, objection_to, terms_digest
-from services.rootcause.people import BETTER, person_named
+from services.rootcause.people import names_someone
 from shared.contract.machine import TimerDue
 from shared.contract.refusals import Refusal, Rule
 from shared.contract.rootcause import (
@@ -90,11 +90,13 @@ def decide(state: Problem, command: ProblemCommand | TimerDue, context: Context)
                 return Refusal(Rule.TOO_MANY, f"this problem has {COMPLAINTS_MAX} complaints already: open another for the rest")
             return [ComplaintAttributed(complaint_id=complaint_id)]
         case RecordProblemContainment(what=what):
+            if refusal := names_someone((context.actor,), what=what):
+                return refusal
             return [] if state.contained == digest_of(what) else [ProblemContainmentRecorded(what=what)]
         case PlanProblemCorrection():
             if is_planned(command, state.corrections):
                 return []
-            if refusal := objection_to(command, state.corrections, context.now):
+            if refusal := objection_to(command, state.corrections, context.now) or names_someone((context.actor,), what=command.what):
                 return refusal
             return [ProblemCorrectionPlanned(correction_id=context.new_id("correction"), **dict(command))]
         case CompleteProblemCorrection(correction_id=correction_id, evidence=evidence):
@@ -113,9 +115,8 @@ def _open(state: Problem, command: OpenProblem, context: Context) -> Decision:
         return [] if same else Refusal(Rule.PROBLEM_ALREADY_OPEN)
     if refusal := unknown_defect_kind(command.defect_kind, context.policy):
         return refusal
-    for name, text in (("title", command.title), ("symptom", command.symptom)):
-        if how := person_named(text, (context.actor,)):
-            return Refusal(Rule.CAUSE_NAMES_A_PERSON, f"`{name}` names a person ({how}): {BETTER}", {"field": name, "better": BETTER})
+    if refusal := names_someone((context.actor,), title=command.title, symptom=command.symptom):
+        return refusal
     return [ProblemOpened(title=command.title, symptom=command.symptom, defect_kind=command.defect_kind, product=command.product)]
 
 

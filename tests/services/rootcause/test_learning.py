@@ -97,6 +97,28 @@ def test_no_cause_names_a_person(field, text):
     given(OPENED).when(A_CAUSE.model_copy(update={field: text})).then_refused(Rule.CAUSE_NAMES_A_PERSON)
 
 
+@pytest.mark.parametrize(
+    ("command", "field"),
+    [
+        (A_CONTAINMENT, "what"),
+        (LookSideways(looked_at=("cakes",)), "found"),
+        (A_PLAN, "what"),
+        (A_RETRAINING, "what"),
+        (VerifyCause(how="observed", evidence="seen", holds=True), "evidence"),
+        (RecordNoFault(evidence="e", expected_because="b"), "evidence"),
+        (RecordNoFault(evidence="e", expected_because="b"), "expected_because"),
+    ],
+    ids=lambda given: type(given).__name__,
+)
+def test_no_cause_names_a_person_by_another_door(command, field):
+    """What keeps it from happening, where else it was found and what will be corrected name nobody either."""
+    for text in ("Ines is kept from the counter", "Anna Keller forgot it there, too", "teach Mr Keller to look at the plan"):
+        refusal = given(OPENED, CAUSE_RECORDED).when(command.model_copy(update={field: text})).then_refused(Rule.CAUSE_NAMES_A_PERSON)
+        assert refusal.details["field"] == field
+    elsewhere = LookSideways(looked_at=("cakes", "Anna Keller's counter"))
+    given(OPENED).when(elsewhere).then_refused(Rule.CAUSE_NAMES_A_PERSON)
+
+
 def test_no_cause_names_a_person_who_owned_it_before_or_who_asks():
     handed_over = (OPENED, OwnerChanged(generation=1, to="person:kovacs"), OwnerChanged(generation=1, to="person:ravi"))
     given(*handed_over).when(A_CAUSE.model_copy(update={"what": "left unticked by kovacs"})).then_refused(Rule.CAUSE_NAMES_A_PERSON)

@@ -1,3 +1,5 @@
+from time import process_time
+
 import pytest
 
 from services.rootcause.people import person_named
@@ -52,3 +54,10 @@ def test_whoever_works_on_it_is_known_by_name():
 
 def test_what_is_found_is_never_quoted():
     assert all("anna" not in (person_named(text) or "").lower() for text in NAMED)
+
+
+@pytest.mark.parametrize("text", ["a" * 10_000, "A'" * 5_000, "A-" * 5_000, "a." * 5_000, "anna" + " " * 9_990, "\ufdfa" * 10_000])
+def test_the_longest_text_is_gone_through_at_once_whatever_is_in_it(text):
+    began = process_time()
+    person_named(text, ["person:anna.keller"])
+    assert process_time() - began < 1

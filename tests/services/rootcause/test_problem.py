@@ -52,6 +52,12 @@ def test_no_problem_is_named_after_a_person(field):
     given().when(OPEN.model_copy(update={field: "Mr Keller again"})).then_refused(Rule.CAUSE_NAMES_A_PERSON)
 
 
+@pytest.mark.parametrize("command", [RecordProblemContainment(what="checked by hand"), PLAN], ids=lambda command: type(command).__name__)
+def test_what_is_done_about_a_problem_names_no_person_either(command):
+    named = command.model_copy(update={"what": "Mr Keller is kept from the counter"})
+    given(PROBLEM_OPENED).when(named).then_refused(Rule.CAUSE_NAMES_A_PERSON)
+
+
 @pytest.mark.parametrize(
     "command",
     [

@@ -97,12 +97,12 @@ class Lives(RuleBasedStateMachine):
     def before(self, stream, state, event):
         """The invariants, from the past alone: not from the state that the rules use."""
         past = self.past[stream]
+        assert b"Anna" not in event.to_bytes(), "7: a person"
         match event:
             case said.CauseRecorded() | said.CauseVerified() | said.CauseRefuted() | said.NoFaultRecorded():
                 moves = [e for e in past if isinstance(e, said.LearningOpened | said.LearningResumed | said.LearningSuspended)]
                 assert moves, "1: before delivery"
                 assert not isinstance(moves[-1], said.LearningSuspended), "2: while it is suspended"
-                assert "Anna" not in event.to_bytes().decode(), "7: a person"
             case said.CorrectionPlanned(kind="retraining") | said.ProblemCorrectionPlanned(kind="retraining"):
                 assert event.procedure, "6"
                 assert event.recurrence_procedure, "6"
