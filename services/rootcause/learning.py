@@ -92,6 +92,8 @@ class Learning:
     corrections: dict[str, Correction] = field(default_factory=dict)
     joining: str | None = None
     """The problem that was asked."""
+    joining_of: int = 0
+    """The generation in which it was asked."""
     joined: str | None = None
     """The problem whose correction this rests on."""
 
@@ -132,8 +134,8 @@ def evolve(state: Learning, event: LearningEvent) -> Learning:
         case CorrectionCompleted(correction_id=correction_id):
             completed = replace(state.corrections[str(correction_id)], completed=True)
             return replace(state, corrections={**state.corrections, str(correction_id): completed})
-        case ProblemJoinSought(problem_id=problem_id):
-            return replace(state, joining=str(problem_id))
+        case ProblemJoinSought(problem_id=problem_id, generation=generation):
+            return replace(state, joining=str(problem_id), joining_of=generation)
         case CorrectionJoined(problem_id=problem_id):
             return replace(state, joining=None, joined=str(problem_id))
         case JoinRefused():
@@ -179,8 +181,8 @@ def decide(state: Learning, command: LearningCommand | TimerDue, context: Contex
             if generation < state.generation:
                 return [StaleFactIgnored(fact="transferred", generation=generation, current=state.generation)]
             return [] if (to, generation) == (state.owner, state.owner_of) else [OwnerChanged(generation=generation, to=to)]
-        case NoteProblemCorrection(problem_id=problem_id, correction=correction):
-            if state.joining != str(problem_id):
+        case NoteProblemCorrection(problem_id=problem_id, correction=correction, generation=generation):
+            if (state.joining, state.joining_of) != (str(problem_id), generation):
                 return []
             if correction is None:
                 return [JoinRefused(problem_id=problem_id, why=command.why_not or "it has no correction to join")]

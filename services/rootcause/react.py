@@ -11,7 +11,8 @@ def react(fact: Fact) -> Sequence[Request]:
     match fact.event:
         case ProblemJoinSought(problem_id=problem_id, generation=generation):
             return [Request(problem_id, AskToJoin(complaint_id=fact.stream, generation=generation))]
-        case JoinAnswered(complaint_id=complaint_id, correction=correction, why_not=why_not):
-            return [Request(complaint_id, NoteProblemCorrection(problem_id=fact.stream, correction=correction, why_not=why_not))]
+        case JoinAnswered(complaint_id=complaint_id, generation=generation, correction=correction, why_not=why_not):
+            answer = NoteProblemCorrection(problem_id=fact.stream, correction=correction, why_not=why_not, generation=generation)
+            return [Request(complaint_id, answer)]
         case _:
             return ()

@@ -199,6 +199,8 @@ class NoteProblemCorrection(Command):
     internal: ClassVar[bool] = True
 
     problem_id: UUID
+    generation: Generation
+    """In which the learning asked."""
     correction: JoinedCorrection | None = None
     why_not: ShortText | None = None
     """Why there is none to join."""

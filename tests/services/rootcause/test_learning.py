@@ -372,8 +372,8 @@ def test_joining_asks_the_problem_and_takes_its_answer():
     given(OPENED).when(JoinProblem(problem_id=PROBLEM)).then(sought)
     given(OPENED, sought).when(JoinProblem(problem_id=PROBLEM)).then()
     joined = CorrectionJoined(problem_id=PROBLEM, correction=CORRECTION)
-    given(OPENED, sought).when(NoteProblemCorrection(problem_id=PROBLEM, correction=CORRECTION)).then(joined)
-    given(OPENED, sought).when(NoteProblemCorrection(problem_id=PROBLEM, why_not="none yet")).then(
+    given(OPENED, sought).when(NoteProblemCorrection(problem_id=PROBLEM, generation=1, correction=CORRECTION)).then(joined)
+    given(OPENED, sought).when(NoteProblemCorrection(problem_id=PROBLEM, generation=1, why_not="none yet")).then(
         JoinRefused(problem_id=PROBLEM, why="none yet")
     )
     given(OPENED, sought, JoinRefused(problem_id=PROBLEM, why="none yet")).when(JoinProblem(problem_id=PROBLEM)).then(sought)
@@ -381,11 +381,30 @@ def test_joining_asks_the_problem_and_takes_its_answer():
 
 
 def test_an_answer_nobody_waits_for_has_no_effect():
-    answer = NoteProblemCorrection(problem_id=PROBLEM, correction=CORRECTION)
+    answer = NoteProblemCorrection(problem_id=PROBLEM, generation=1, correction=CORRECTION)
     given().when(answer).then()
     given(OPENED).when(answer).then()
     given(OPENED, ProblemJoinSought(problem_id=UUID(int=7), generation=1)).when(answer).then()
     given(OPENED, ProblemJoinSought(problem_id=PROBLEM, generation=1), CLOSED).when(answer).then()
+
+
+def test_an_answer_to_what_was_asked_in_another_generation_has_no_effect():
+    """Else the problem's no of then would be taken for its answer of now, and the yes that follows would find nobody who waits."""
+    closed = LearningClosed(generation=1, outcome="cause_not_found", reason="no traces")
+    again = LearningOpened(generation=2, trigger="delivered", owner="person:ines")
+    first, second = (ProblemJoinSought(problem_id=PROBLEM, generation=generation) for generation in (1, 2))
+    past = (OPENED, first, closed, REOPENED, again, second)
+    given(*past).when(NoteProblemCorrection(problem_id=PROBLEM, why_not="none yet", generation=1)).then()
+    yes = NoteProblemCorrection(problem_id=PROBLEM, correction=CORRECTION, generation=2)
+    given(*past).when(yes).then(CorrectionJoined(problem_id=PROBLEM, correction=CORRECTION))
+
+
+def test_an_answer_reaches_a_learning_that_went_on_in_a_later_generation():
+    resumed = LearningResumed(generation=2, trigger="delivered")
+    past = (OPENED, ProblemJoinSought(problem_id=PROBLEM, generation=1), REOPENED, resumed)
+    given(*past).when(NoteProblemCorrection(problem_id=PROBLEM, correction=CORRECTION, generation=1)).then(
+        CorrectionJoined(problem_id=PROBLEM, correction=CORRECTION)
+    )
 
 
 def test_joining_and_closing_wait_while_it_is_suspended():

@@ -126,8 +126,8 @@ def test_a_problem_has_an_end_to_the_complaints_it_can_hold():
 
 
 def test_a_learning_asks_the_problem_and_the_problem_answers_the_learning():
-    sought = Fact(ProblemJoinSought(problem_id=PROBLEM, generation=1), COMPLAINT, "rootcause", "person:ines")
-    assert react(sought) == [Request(PROBLEM, ASK)]
-    answered = Fact(JoinAnswered(complaint_id=COMPLAINT, generation=1, correction=JOINED), PROBLEM, "rootcause", "service:rootcause")
-    assert react(answered) == [Request(COMPLAINT, NoteProblemCorrection(problem_id=PROBLEM, correction=JOINED))]
+    sought = Fact(ProblemJoinSought(problem_id=PROBLEM, generation=2), COMPLAINT, "rootcause", "person:ines")
+    assert react(sought) == [Request(PROBLEM, AskToJoin(complaint_id=COMPLAINT, generation=2))]
+    answered = Fact(JoinAnswered(complaint_id=COMPLAINT, generation=2, correction=JOINED), PROBLEM, "rootcause", "service:rootcause")
+    assert react(answered) == [Request(COMPLAINT, NoteProblemCorrection(problem_id=PROBLEM, generation=2, correction=JOINED))]
     assert react(Fact(OPENED, COMPLAINT, "rootcause", "service:resolution")) == ()
