@@ -132,7 +132,7 @@ def _answered(pen: Pen, accepted: bool) -> None:
     if first and pen.dice.chance(0.4):  # the customer writes to where they complained
         reply = pen.new("reply")
         pen.ask(intake.RecordReply, {"text": pen.words("fix", words), "ref": pen.reference("msg")}, name=reply)
-        pen.wait(fact(resolution.ReplyNoted))
+        pen.wait(fact(resolution.ReplyNoted, pen.generation))
     else:
         reply = _reply(pen, "fix", words)
     pen.ask(resolution.AnswerOffer, {"answer": "accepted" if accepted else "refused", "proof": pen.reply(reply)})

@@ -101,7 +101,7 @@ class Complaint:
     """The need with how and when it is expected."""
     promises: Book = field(default_factory=dict)
     """Those of this generation, until they are resolution's."""
-    replies: Replies = ()
+    replies: Replies = field(default_factory=dict)
     misunderstanding: str | None = None
     """The newest one, while any is raised."""
     owned: int = 0
@@ -142,9 +142,9 @@ def evolve(state: Complaint, event: ComplaintEvent) -> Complaint:
         case MisunderstandingCleared():
             return replace(state, misunderstanding=None)
         case PromiseMade() | PromiseKept() | PromiseRenegotiated() | PromiseBroken():
-            return replace(state, promises=booked(state.promises, event))
-        case ReplyReceived(reply_id=reply_id) | ReplyNoted(reply_id=reply_id):
-            return replace(state, replies=with_reply(state.replies, reply_id))
+            return replace(state, promises=booked(state.promises, event, state.generation))
+        case ReplyReceived(reply_id=reply_id, generation=generation) | ReplyNoted(reply_id=reply_id, generation=generation):
+            return replace(state, replies=with_reply(state.replies, generation, reply_id))
         case ComplaintOwned(generation=generation):
             return replace(state, owned=generation, promises={})
         case ComplaintReopened(generation=generation):
@@ -168,14 +168,15 @@ def decide(state: Complaint, command: ComplaintCommand | TimerDue, context: Cont
             return [_received(command, context) if not state.generation else answer(state.contents, command, context)]
         case NoteCustomersEnding() | NoteLateWithdrawal() | NoteTimelyWithdrawal() | NoteLearning():
             return noted(state.endings, command, state.generation, owned=state.is_owned)
-        case NoteReply(reply_id=reply_id):
-            return [] if not state.generation or str(reply_id) in state.replies else [ReplyNoted(reply_id=reply_id)]
+        case NoteReply(reply_id=reply_id, generation=generation):
+            moot = not state.generation or str(reply_id) in state.replies
+            return [] if moot else [ReplyNoted(reply_id=reply_id, generation=generation)]
         case TimerDue():
             return broken(state.promises, command, STORED)
         case _ if not state.generation:
             return Refusal(Rule.UNKNOWN_STREAM, "there is no complaint under this id: submit it first")
         case RecordReply():
-            found = reply(command, state.replies, context)
+            found = reply(command, state.replies, state.generation, context)
             return [] if found is None else [ReplyReceived(**dict(found))]
         case Withdraw():
             return _withdraw(state, command, context)
@@ -244,7 +245,7 @@ def _asked(state: Complaint, command: Asked, context: Context) -> Decision:
         case ClearMisunderstanding(now_understood=now_understood):
             if state.misunderstanding is None:
                 return []
-            proof = proven(command.proof, state.replies)
+            proof = proven(command.proof, state.replies, state.generation)
             return proof if isinstance(proof, Refusal) else [MisunderstandingCleared(now_understood=now_understood, proof=proof)]
         case MakePromise() | KeepPromise() | RenegotiatePromise():
             return promised(state.promises, command, STORED, context, made_at="own", replies=state.replies)
@@ -280,7 +281,7 @@ def _complete(state: Complaint, command: CompleteOwnership, context: Context) ->
             need=state.need,
             next_step=next_step,
             promises=open_terms(state.promises),
-            replies=tuple(map(UUID, state.replies)),
+            replies=tuple(UUID(key) for key, generation in state.replies.items() if generation == state.generation),
             customer_kind=state.customer_kind,
             product=state.product,
         )
@@ -309,7 +310,7 @@ def _withdraw(state: Complaint, command: Withdraw, context: Context) -> Decision
         return []
     if state.endings.customers is not None:
         return Refusal(Rule.WITHDRAWAL_TOO_LATE, "it was delivered, and that is how it ended: if it is not right, reopen it")
-    proof = proven(command.proof, state.replies)
+    proof = proven(command.proof, state.replies, state.generation)
     if isinstance(proof, Refusal):
         return proof
     withdrawn = ComplaintWithdrawn(

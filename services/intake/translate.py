@@ -27,8 +27,8 @@ def translate(fact: Fact) -> ComplaintCommand | None:
             return NoteTimelyWithdrawal(generation=generation)
         case WithdrawalCameTooLate(generation=generation):
             return NoteLateWithdrawal(generation=generation)
-        case ReplyReceived(reply_id=reply_id):
-            return NoteReply(reply_id=reply_id)
+        case ReplyReceived(reply_id=reply_id, generation=generation):
+            return NoteReply(reply_id=reply_id, generation=generation)
         case LearningClosed(generation=generation, outcome=outcome):
             return NoteLearning(generation=generation, outcome=outcome)
         case _:

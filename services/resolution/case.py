@@ -96,7 +96,7 @@ class Case:
     product: str | None = None
     promises: Book = field(default_factory=dict)
     """Those of this generation, and those of earlier ones that were open when it began."""
-    replies: Replies = ()
+    replies: Replies = field(default_factory=dict)
     investigated: str | None = None
     decided: Decided | None = None
     offers: Offers = field(default_factory=dict)
@@ -126,8 +126,9 @@ def evolve(state: Case, event: CaseEvent) -> Case:
             return replace(_anew(state, generation), opened=generation, owner=owner, product=product or state.product)
         case CaseSuspended(generation=generation):
             return _anew(state, generation)
-        case ObligationsTakenOver(promises=terms, replies=replies):
-            return replace(state, promises=with_terms(state.promises, *terms), replies=with_reply(state.replies, *replies))
+        case ObligationsTakenOver(generation=generation, promises=terms, replies=replies):
+            book = with_terms(state.promises, generation, *terms)
+            return replace(state, promises=book, replies=with_reply(state.replies, generation, *replies))
         case OwnerChanged(generation=generation, to=to):
             return replace(state, owner=to, owner_of=generation)
         case CaseClosed(generation=generation, released=released):
@@ -155,9 +156,9 @@ def evolve(state: Case, event: CaseEvent) -> Case:
         case MisunderstandingCleared(objection_until=until):
             return replace(state, misunderstanding=None, work=replace(state.work, objection_until=until))
         case PromiseMade() | PromiseKept() | PromiseRenegotiated() | PromiseBroken():
-            return replace(state, promises=booked(state.promises, event))
-        case ReplyReceived(reply_id=reply_id) | ReplyNoted(reply_id=reply_id):
-            return replace(state, replies=with_reply(state.replies, reply_id))
+            return replace(state, promises=booked(state.promises, event, state.generation))
+        case ReplyReceived(reply_id=reply_id, generation=generation) | ReplyNoted(reply_id=reply_id, generation=generation):
+            return replace(state, replies=with_reply(state.replies, generation, reply_id))
         case WithdrawalCameTooLate() | StaleFactIgnored():
             return state
         case _:
@@ -192,8 +193,9 @@ def decide(state: Case, command: CaseCommand | TimerDue, context: Context) -> De
             if generation < (current := max(state.generation, state.owner_of)):
                 return [StaleFactIgnored(fact="transferred", generation=generation, current=current)]
             return [] if (to, generation) == (state.owner, state.owner_of) else [OwnerChanged(generation=generation, to=to)]
-        case NoteReply(reply_id=reply_id):
-            return [] if not state.opened or str(reply_id) in state.replies else [ReplyNoted(reply_id=reply_id)]
+        case NoteReply(reply_id=reply_id, generation=generation):
+            moot = not state.opened or str(reply_id) in state.replies
+            return [] if moot else [ReplyNoted(reply_id=reply_id, generation=generation)]
         case TimerDue():
             return _due(state, command, context)
         case _:
@@ -293,7 +295,7 @@ def _asked(state: Case, command: Asked, context: Context) -> Decision:
                 return made
             return [made] if isinstance(made, CounterOfferMade) else []
         case AnswerOffer():
-            return answer(state.offers, command, state.replies)
+            return answer(state.offers, command, state.replies, generation)
         case StartFix():
             return start(state.work, state.decided, command, generation)
         case CompleteFix():
@@ -316,7 +318,7 @@ def _asked(state: Case, command: Asked, context: Context) -> Decision:
         case MakePromise() | KeepPromise() | RenegotiatePromise():
             return promised(state.promises, command, STORED, context, made_at=state.made_at, replies=state.replies)
         case RecordReply():
-            found = reply(command, state.replies, context)
+            found = reply(command, state.replies, generation, context)
             return [] if found is None else [ReplyReceived(**dict(found))]
         case _:
             assert_never(command)
@@ -359,7 +361,7 @@ def _confirm(state: Case, command: ConfirmDelivery, context: Context) -> Decisio
         return []
     if state.work.delivered is None:
         return nothing_delivered(state.work)
-    proof = proven(command.proof, state.replies)
+    proof = proven(command.proof, state.replies, state.generation)
     if isinstance(proof, Refusal):
         return proof
     return [DeliveryConfirmed(generation=state.generation, proof=proof, words=command.words, confirmed_at=context.now)]
@@ -374,7 +376,7 @@ def _clear(state: Case, command: ClearMisunderstanding, context: Context) -> Dec
     """Of what was delivered, the time to object begins anew: nobody objects to what they misunderstand."""
     if state.misunderstanding is None:
         return []
-    proof = proven(command.proof, state.replies)
+    proof = proven(command.proof, state.replies, state.generation)
     if isinstance(proof, Refusal):
         return proof
     until = context.now + context.policy.objection_window if state.work.delivered else None

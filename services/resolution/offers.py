@@ -65,7 +65,9 @@ def make(offers: Offers, offer: OfferTerms, context: Context) -> CounterOfferMad
     return CounterOfferMade(offer_id=context.new_id("offer"), offer=offer)
 
 
-def answer(offers: Offers, asked: AnswerOffer, replies: Replies) -> Sequence[CounterOfferAccepted | CounterOfferRefused] | Refusal:
+def answer(
+    offers: Offers, asked: AnswerOffer, replies: Replies, generation: int
+) -> Sequence[CounterOfferAccepted | CounterOfferRefused] | Refusal:
     """What follows from the customer's answer (invariant 17)."""
     if not offers:
         return Refusal(Rule.UNKNOWN_OFFER, "no offer was made here: make one first")
@@ -77,7 +79,7 @@ def answer(offers: Offers, asked: AnswerOffer, replies: Replies) -> Sequence[Cou
         return []
     if before is not None:
         return Refusal(Rule.OFFER_ANSWERED, f"the customer {before} this offer already: make a new one", {"offer_id": key})
-    proof = proven(asked.proof, replies)
+    proof = proven(asked.proof, replies, generation)
     if isinstance(proof, Refusal):
         return proof
     answered = CounterOfferAccepted if asked.answer == "accepted" else CounterOfferRefused

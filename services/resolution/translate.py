@@ -28,7 +28,7 @@ def translate(fact: Fact) -> CaseCommand | None:
             return SuspendCase(generation=generation)
         case OwnershipAccepted(generation=generation, owner=owner, taken_from=str()):
             return ChangeOwner(generation=generation, to=owner)
-        case ReplyReceived(reply_id=reply_id):
-            return NoteReply(reply_id=reply_id)
+        case ReplyReceived(reply_id=reply_id, generation=generation):
+            return NoteReply(reply_id=reply_id, generation=generation)
         case _:
             return None

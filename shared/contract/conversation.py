@@ -8,7 +8,18 @@ from uuid import UUID
 
 from pydantic import BaseModel, Field
 
-from shared.contract.values import LIST_MAX, At, Label, PersonalName, PersonalShort, PersonalText, PromiseTerms, Proof, Reference
+from shared.contract.values import (
+    LIST_MAX,
+    At,
+    Generation,
+    Label,
+    PersonalName,
+    PersonalShort,
+    PersonalText,
+    PromiseTerms,
+    Proof,
+    Reference,
+)
 
 # ---- promises --------------------------------------------------------------------------------------------------------------
 
@@ -113,6 +124,8 @@ class ReplyFields(BaseModel):
     """The customer said something. Other facts may name it as proof of the customer's word."""
 
     reply_id: UUID
+    generation: Generation
+    """Of the complaint, when it was received: it shows the customer's word of nothing that came up in a later one."""
     text: PersonalText
     channel: Label | None = None
     ref: PersonalName | None = None

@@ -287,6 +287,7 @@ class NoteReply(Command):
     internal: ClassVar[bool] = True
 
     reply_id: UUID
+    generation: Generation
 
 
 class NoteLearning(Command):
@@ -452,6 +453,8 @@ class ReplyNoted(Event):
     type: ClassVar[str] = "intake.ReplyNoted.v1"
 
     reply_id: UUID
+    generation: Generation
+    """Of the complaint, when resolution received it."""
 
 
 class ComplaintOwned(Event):
@@ -466,7 +469,7 @@ class ComplaintOwned(Event):
     promises: Promises
     """Every open one, the next step among them."""
     replies: ReplyIds = ()
-    """The customer's replies that we know; the newest where there are many."""
+    """The customer's replies of this generation; the newest where there are many."""
     customer_kind: CustomerKind
     product: Label | None = None
 

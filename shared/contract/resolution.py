@@ -127,6 +127,7 @@ class NoteReply(Command):
     internal: ClassVar[bool] = True
 
     reply_id: UUID
+    generation: Generation
 
 
 class RecordInvestigation(Command):
@@ -545,6 +546,8 @@ class ReplyNoted(Event):
     type: ClassVar[str] = "resolution.ReplyNoted.v1"
 
     reply_id: UUID
+    generation: Generation
+    """Of the complaint, when intake received it."""
 
 
 # ---- the catalogue, derived ------------------------------------------------------------------------------------------------

@@ -42,6 +42,8 @@ class Promise:
     what: str
     due_at: datetime
     made_at: Literal["sale", "own", "fix", "deliver"]
+    generation: int
+    """Of the complaint, when it was made here or taken over."""
     ended: Ended | None = None
     became: str | None = None
     """The promise that stands in the place of a renegotiated one."""
@@ -85,7 +87,7 @@ def promised(
             becomes = _renegotiate(book, asked, made_at, context)
             if not isinstance(becomes, PromiseTerms):
                 return becomes or []
-            proof = proven(asked.proof, replies)
+            proof = proven(asked.proof, replies, book[str(promise_id)].generation)
             if isinstance(proof, Refusal):
                 return proof
             return [stored.renegotiated(promise_id=promise_id, becomes=becomes, reason=reason, proof=proof)]
@@ -169,25 +171,25 @@ def _is(book: Book, promise_id: UUID, ended: Ended) -> bool:
 # ---- the book --------------------------------------------------------------------------------------------------------------
 
 
-def booked(book: Book, fact: Fact) -> Book:
-    """The book after one more fact."""
+def booked(book: Book, fact: Fact, generation: int) -> Book:
+    """The book after one more fact of this generation."""
     match fact:
         case PromiseMadeFields(promise=terms):
-            return with_terms(book, terms)
+            return with_terms(book, generation, terms)
         case PromiseKeptFields(promise_id=promise_id):
             return with_end(book, "kept", promise_id)
         case PromiseRenegotiatedFields(promise_id=promise_id, becomes=becomes):
             key = str(promise_id)
-            return with_terms(book, becomes) | {key: replace(book[key], ended="renegotiated", became=str(becomes.promise_id))}
+            return with_terms(book, generation, becomes) | {key: replace(book[key], ended="renegotiated", became=str(becomes.promise_id))}
         case PromiseBrokenFields(promise_id=promise_id):
             return with_end(book, "broken", promise_id)
         case _:
             assert_never(fact)
 
 
-def with_terms(book: Book, *made: PromiseTerms) -> Book:
+def with_terms(book: Book, generation: int, *made: PromiseTerms) -> Book:
     """The book with new promises in it."""
-    return book | {str(one.promise_id): Promise(one.what, one.due_at, one.made_at) for one in made}
+    return book | {str(one.promise_id): Promise(one.what, one.due_at, one.made_at, generation) for one in made}
 
 
 def with_end(book: Book, ended: Ended, *promise_ids: UUID) -> Book:

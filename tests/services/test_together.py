@@ -17,6 +17,8 @@ from shared.machine.mind import Context, Fact, Timer
 from tests.spec import COMPLAINT, NOW, POLICY
 
 MINDS = {mind.service: mind for mind in (INTAKE, RESOLUTION, ROOTCAUSE)}
+REPLIES = intake.ReplyReceived | resolution.ReplyReceived
+A_CAUSE = rootcause.RecordCause(kind="workflow", faltered="fix", self_inflicted=True, what="The lid does not close.", evidence="Seen.")
 CALL = Proof(kind="call", ref="call/1")
 HAND_OVER = intake.TransferOwnership(to="person:ravi", reason="The shift ends.", story="All that was told.")
 ENDS_A_PROMISE = (
@@ -45,6 +47,7 @@ class Together:
             assert not command.internal, f"our own fact was refused: {decided}"
             return
         for event in decided:
+            self.the_customers_word_is_of_this_generation(name, event)
             self.state[name] = stream.evolve(self.state[name], event)
             past.append(event)
             for (teller, hearer), waiting in self.topics.items():
@@ -99,6 +102,9 @@ class Together:
             lambda: self.ask("intake", intake.RecordReply(text="Well.")),
             lambda: self.ask("resolution", resolution.RecordReply(text="Well.")),
             lambda: self.ask("resolution", resolution.ConfirmDelivery(proof=CALL)),
+            lambda: self.ask("resolution", resolution.ConfirmDelivery(proof=self.any_reply())),
+            lambda: self.ask("intake", intake.Withdraw(proof=self.any_reply())),
+            lambda: self.ask("rootcause", A_CAUSE),
             lambda: self.ask("resolution", resolution.ObjectToDelivery(reason="It is wet.")),
             lambda: self.ask("resolution", resolution.RaiseMisunderstanding(understood="Today.", meant="Tomorrow.")),
             lambda: self.ask("resolution", resolution.ClearMisunderstanding(proof=CALL)),
@@ -111,12 +117,27 @@ class Together:
         else:
             self.hear_one()
 
+    def any_reply(self):
+        replies = [event.reply_id for name in ("intake", "resolution") for event in self.past[name] if isinstance(event, REPLIES)]
+        return Proof(kind="reply", ref=str(self.random.choice(replies))) if replies else CALL
+
     def quiet(self):
         """Nobody does anything more, and all that was on its way arrives."""
         for _ in range(3):
             self.hear_all()
             self.time_passes(7)
         self.hear_all()
+
+    # ---- what must always be so ------------------------------------------------------------------------------------------------
+
+    def the_customers_word_is_of_this_generation(self, name, event):
+        """Invariant 17: a reply shows nothing of what came up after it."""
+        proof = getattr(event, "proof", None)
+        if proof is None or proof.kind != "reply":
+            return
+        everything = (*self.past["intake"], *self.past["resolution"])
+        (received,) = [one for one in everything if isinstance(one, REPLIES) and str(one.reply_id) == proof.ref]
+        assert received.generation == self.state[name].generation
 
     # ---- what must be so when all is quiet ---------------------------------------------------------------------------------
 
@@ -197,5 +218,6 @@ def test_the_stories_are_not_dull():
         "CaseClosed",
         "DeliveryObjected",
         "LearningSuspended",
+        "CauseRecorded",
     }
     assert {name for name in wanted if seen[name] >= 5} == wanted

@@ -78,6 +78,15 @@ class Past(list):
         return found
 
     @property
+    def replies(self):
+        """The generation in which each was received, by id."""
+        found = {}
+        for event in self:
+            if isinstance(event, said.ReplyReceived | said.ReplyNoted):
+                found.setdefault(str(event.reply_id), event.generation)
+        return found
+
+    @property
     def is_misunderstood(self):
         marks = [said.MisunderstandingRaised, said.MisunderstandingCleared, said.ComplaintWithdrawn]
         found = self.of(*marks)
@@ -96,6 +105,8 @@ class Past(list):
                 assert generation == self.generation + 1, "10"
             case said.StaleFactIgnored(generation=generation, current=current):
                 assert generation != current == self.generation
+            case said.ReplyNoted():
+                pass  # of the generation in which it was received, whenever it is told
             case _ if self:
                 assert getattr(event, "generation", self.generation) == self.generation, "10: of another generation"
         match event:
@@ -132,7 +143,7 @@ class Past(list):
                 self.reopening(event, ending, now)
         proof = getattr(event, "proof", None)
         if proof and proof.kind == "reply":
-            assert any(str(one.reply_id) == proof.ref for one in self.of(said.ReplyReceived, said.ReplyNoted)), "17"
+            assert self.replies[proof.ref] >= self.generation, "17: said before this came up"
         assert not hasattr(event, "proof") or proof, "17"
 
     def telling(self, event):
@@ -157,7 +168,7 @@ class Past(list):
         assert event.next_step.due_at > now, "1: a date ahead"
         assert {one.promise_id: one for one in event.promises} == self.open_promises, "13"
         assert not self.is_misunderstood, "3"
-        assert set(event.replies) == {one.reply_id for one in self.of(said.ReplyReceived, said.ReplyNoted)}, "16"
+        assert {str(one) for one in event.replies} == {one for one, told in self.replies.items() if told == self.generation}, "16"
 
     def settling(self, event, ending):
         generation = self.this_generation

@@ -376,12 +376,46 @@ def test_a_reply_is_recorded_at_any_stage_and_once_where_it_has_a_reference():
 def test_a_reply_that_is_recorded_with_resolution_is_proof_here_too():
     known = Proof(kind="reply", ref=str(UUID(int=21)))
     given(RECEIVED).when(Withdraw(proof=known)).then_refused(Rule.CUSTOMERS_WORD_NEEDS_PROOF)
-    noted = ReplyNoted(reply_id=UUID(int=21))
-    given(RECEIVED).when(NoteReply(reply_id=UUID(int=21))).then(noted)
-    given(RECEIVED, noted).when(NoteReply(reply_id=UUID(int=21))).then()
-    given().when(NoteReply(reply_id=UUID(int=21))).then()
+    noted = ReplyNoted(reply_id=UUID(int=21), generation=1)
+    given(RECEIVED).when(NoteReply(reply_id=UUID(int=21), generation=1)).then(noted)
+    given(RECEIVED, noted).when(NoteReply(reply_id=UUID(int=21), generation=1)).then()
+    given().when(NoteReply(reply_id=UUID(int=21), generation=1)).then()
+    given(*READY, OWNED, CONFIRMED, REOPENED).when(NoteReply(reply_id=UUID(int=21), generation=1)).then(noted)
     (withdrawn,) = given(RECEIVED, noted).when(Withdraw(proof=known)).decided
     assert withdrawn.proof == known
+
+
+@pytest.mark.parametrize(
+    ("since", "command"),
+    [((), Withdraw()), ((MISUNDERSTOOD,), ClearMisunderstanding()), ((PROMISED,), RENEGOTIATE)],
+    ids=["withdrawing", "clearing", "renegotiating"],
+)
+def test_what_the_customer_said_before_a_reopening_is_no_word_of_theirs_about_what_came_up_since(since, command):
+    noted = ReplyNoted(reply_id=UUID(int=21), generation=1)
+    past = (*READY, REPLIED, OWNED, CONFIRMED, REOPENED, noted, *since)
+    for old in (REPLY_ID, UUID(int=21)):
+        asked = command.model_copy(update={"proof": Proof(kind="reply", ref=str(old))})
+        assert "opened again" in given(*past).when(asked).then_refused(Rule.CUSTOMERS_WORD_NEEDS_PROOF).sentence
+    for new in (
+        REPLIED.model_copy(update={"reply_id": UUID(int=22), "generation": 2}),
+        noted.model_copy(update={"reply_id": UUID(int=22), "generation": 2}),
+    ):
+        asked = command.model_copy(update={"proof": Proof(kind="reply", ref=str(UUID(int=22)))})
+        (event,) = given(*past, new).when(asked).decided
+        assert event.proof == asked.proof
+
+
+def test_what_is_owned_again_carries_what_the_customer_said_since_it_was_reopened_and_no_reply_is_recorded_twice():
+    answer = RecordReply(text="Yes, that is so.", ref="mail/77")
+    (first,) = given(*READY).when(answer).decided
+    assert first.generation == 1
+    past = (*READY, first, OWNED, CONFIRMED, REOPENED)
+    given(*past).when(answer, version=9).then()
+    (second,) = given(*past).when(answer.model_copy(update={"ref": "mail/78"}), version=9).decided
+    assert second.generation == 2
+    ready = (AcknowledgementSent(generation=2, **dict(AN_ACKNOWLEDGEMENT)), PROMISED)
+    (owned,) = given(*past, second, *ready).when(CompleteOwnership()).decided
+    assert owned.replies == (second.reply_id,)
 
 
 @pytest.mark.parametrize("by", [None, "the call of this noon", "intake/3/17", "g1/sales/3/17", "g1/intake/3"])

@@ -35,7 +35,7 @@ TALK = st.one_of(
     st.builds(said.StateNeed, need=WORDS),
     st.builds(said.RaiseMisunderstanding, understood=WORDS, meant=st.just("What we can do.")),
     st.builds(said.RecordReply, text=WORDS, ref=st.sampled_from([None, "mail/1", "mail/2"])),
-    st.builds(said.NoteReply, reply_id=st.sampled_from([UUID(int=11), UUID(int=12)])),
+    st.builds(said.NoteReply, reply_id=st.sampled_from([UUID(int=11), UUID(int=12)]), generation=st.sampled_from([1, 2])),
     st.builds(
         said.Classify,
         product=st.just("bread"),
@@ -262,7 +262,7 @@ def test_one_long_story_holds_every_fact_there_can_be():
     story.ask(said.Classify(product="bread", defect_kind="delivery", severity="high", central=True))
     story.ask(said.RaiseMisunderstanding(understood="Today.", meant="On Saturday."))
     story.ask(said.RecordReply(text="On Saturday, then."))
-    story.ask(said.NoteReply(reply_id=UUID(int=11)))
+    story.ask(said.NoteReply(reply_id=UUID(int=11), generation=1))
     story.ask(said.ClearMisunderstanding(proof=call))
     promised(1)
     story.the_time_of_a_promise_comes()

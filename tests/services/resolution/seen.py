@@ -114,10 +114,25 @@ def open_promises(past):
     return {one: terms for one, terms in promises(past).items() if one not in ended}
 
 
+def promises_of(past):
+    """The generation in which each promise was made here or taken over, by id."""
+    found = {}
+    for n, event in enumerate(past):
+        for promise_id in promises([event]):
+            found[promise_id] = generation(past[: n + 1])
+    return found
+
+
 def replies(past):
+    """The generation in which each reply was first known, by id."""
+    found = {}
     for event in past:
         match event:
             case said.ObligationsTakenOver(replies=ids):
-                yield from map(str, ids)
+                new = {str(one): event.generation for one in ids}
             case said.ReplyReceived(reply_id=reply_id) | said.ReplyNoted(reply_id=reply_id):
-                yield str(reply_id)
+                new = {str(reply_id): event.generation}
+            case _:
+                continue
+        found = new | found
+    return found

@@ -14,7 +14,7 @@ from shared.contract.resolution import (
     ExplanationGiven,
     KeepPromise,
     MakeDecision,
-    MisunderstandingCleared,
+    NoteReply,
     ObjectToDelivery,
     ObligationsTakenOver,
     OwnerChanged,
@@ -23,6 +23,7 @@ from shared.contract.resolution import (
     PromiseMade,
     RecordReply,
     RenegotiatePromise,
+    ReplyNoted,
     ReplyReceived,
     StaleFactIgnored,
     SuspendCase,
@@ -49,6 +50,7 @@ from tests.services.resolution.said import (
     ASSUMED,
     BROKEN,
     CALL,
+    CLEARED,
     COMPLETED,
     CONFIRMED,
     DAY,
@@ -136,7 +138,7 @@ def test_no_stage_moves_by_timer_while_a_misunderstanding_is_raised():
 
 def test_the_time_to_object_starts_again_when_the_misunderstanding_is_cleared():
     later = NOW + 3 * DAY
-    cleared = MisunderstandingCleared(now_understood=A_CLEARING.now_understood, proof=CALL, objection_until=later + WINDOW)
+    cleared = CLEARED.model_copy(update={"objection_until": later + WINDOW})
     given(*IN_HAND, RAISED).when(A_CLEARING, now=later).then(cleared)
     assert STREAM.timers(after(*IN_HAND, RAISED, cleared))[OBJECTION] == Timer(later + WINDOW, 1)
     given(*IN_HAND, RAISED, cleared).when(END_OF_WINDOW, now=NOW + WINDOW).then()
@@ -289,11 +291,48 @@ def test_what_ended_before_a_reopening_does_not_count_against_new_promises():
     given(*full, SUSPENDED, REOPENED).when(A_PROMISE).then_refused(Rule.TOO_MANY)
 
 
-def test_what_the_customer_said_before_a_reopening_still_shows_their_word():
-    past = (*OPEN, ReplyReceived(reply_id=UUID(int=12), text="They are away.", received_at=NOW), SUSPENDED, REOPENED)
+def test_what_the_customer_said_before_a_reopening_still_shows_their_word_about_what_was_promised_then():
+    past = (*OPEN, ReplyReceived(reply_id=UUID(int=12), generation=1, text="They are away.", received_at=NOW), SUSPENDED, REOPENED)
     for known in (REPLY, UUID(int=12)):
         proof = Proof(kind="reply", ref=str(known))
         assert not isinstance(given(*past).when(RENEGOTIATES_IT.model_copy(update={"proof": proof})).decided, Refusal)
+
+
+STEP_TOO = STEP.model_copy(update={"promise_id": UUID(int=6)})
+AGAIN_TAKEN_OVER = ObligationsTakenOver(generation=2, promises=(STEP_TOO,))
+
+
+@CASES(
+    ("since", "command"),
+    [
+        ([event.model_copy(update={"generation": 2}) for event in (DECIDED, STARTED, COMPLETED, DELIVERED)], A_CONFIRMATION),
+        ((OFFERED,), AnswerOffer(answer="accepted")),
+        ((OFFERED,), AnswerOffer(answer="refused")),
+        ((RAISED.model_copy(update={"generation": 2}),), A_CLEARING),
+        ((), RENEGOTIATES_IT.model_copy(update={"promise_id": STEP_TOO.promise_id})),
+    ],
+    ids=["confirming", "accepting", "refusing", "clearing", "renegotiating"],
+)
+def test_what_the_customer_said_before_a_reopening_is_no_word_of_theirs_about_what_came_up_since(since, command):
+    """Or the answer to one delivery would confirm another."""
+    early = ReplyReceived(reply_id=UUID(int=12), text="It is all there.", received_at=NOW, generation=1)
+    past = (*OPEN, early, SUSPENDED, REOPENED, AGAIN_TAKEN_OVER, *since)
+    for old in (REPLY, UUID(int=12)):
+        asked = command.model_copy(update={"proof": Proof(kind="reply", ref=str(old))})
+        assert "opened again" in given(*past).when(asked).then_refused(Rule.CUSTOMERS_WORD_NEEDS_PROOF).sentence
+    late = early.model_copy(update={"reply_id": UUID(int=13), "generation": 2})
+    asked = command.model_copy(update={"proof": Proof(kind="reply", ref=str(late.reply_id))})
+    (event,) = given(*past, late).when(asked).decided
+    assert event.proof == asked.proof
+    assert getattr(event, "generation", 2) == 2
+
+
+def test_a_reply_that_intake_tells_of_late_is_of_the_generation_in_which_it_was_received():
+    asked = A_CLEARING.model_copy(update={"proof": Proof(kind="reply", ref=str(UUID(int=21)))})
+    for told in ((SUSPENDED, REOPENED), (SUSPENDED,)):
+        (noted,) = given(*OPEN, *told).when(NoteReply(reply_id=UUID(int=21), generation=1)).decided
+        assert noted == ReplyNoted(reply_id=UUID(int=21), generation=1)
+    given(*OPEN, SUSPENDED, REOPENED, noted, RAISED).when(asked).then_refused(Rule.CUSTOMERS_WORD_NEEDS_PROOF)
 
 
 def test_what_it_is_about_is_remembered_where_a_later_ownership_does_not_say():

@@ -69,7 +69,7 @@ TALK = st.one_of(
     st.builds(said.RaiseMisunderstanding, understood=WORDS, meant=WORDS),
     st.builds(said.ClearMisunderstanding, proof=PROOFS),
     st.builds(said.RecordReply, text=WORDS, ref=st.sampled_from([None, "m-1", "m-2"])),
-    st.builds(said.NoteReply, reply_id=st.sampled_from([UUID(int=12), UUID(int=13)])),
+    st.builds(said.NoteReply, reply_id=st.sampled_from([UUID(int=12), UUID(int=13)]), generation=st.sampled_from([1, 2])),
 )
 
 
@@ -132,7 +132,8 @@ class Stories(RuleBasedStateMachine):
         if isinstance(event, seen.MOVED):
             assert not seen.is_raised(past), "3: a stage moves while a misunderstanding is raised"
         if proof := getattr(event, "proof", None):
-            assert proof.kind == "call" or proof.ref in seen.replies(past), "17"
+            since = seen.promises_of(past)[event.promise_id] if isinstance(event, said.PromiseRenegotiated) else seen.generation(past)
+            assert proof.kind == "call" or seen.replies(past)[proof.ref] >= since, "17: said before this came up"
         match event:
             case said.DecisionMade():
                 self.deciding(event, decided)
@@ -346,7 +347,7 @@ def test_a_whole_story_goes_through_every_kind_of_fact():
     story.ask(said.RenegotiatePromise(promise_id=STEP.promise_id, due_at=story.now + 3 * DAY, reason="They are away.", proof=CALL))
     story.time_passes(3)
     story.ask(said.RecordReply(text="Thank you.", ref="m-1"))
-    story.ask(said.NoteReply(reply_id=UUID(int=33)))
+    story.ask(said.NoteReply(reply_id=UUID(int=33), generation=1))
     story.ask(A_COMPLETION)
     story.ask(said.Deliver(what="60 loaves.", how="By van.", evidence="Note 13.", keeps=(LOAVES.promise_id,)))
     story.ask(said.ObjectToDelivery(reason="It says 120.", because="new_evidence"))

@@ -164,8 +164,8 @@ def test_the_window_is_the_policys():
 def test_a_reply_that_is_recorded_with_intake_is_proof_here_too():
     known = Proof(kind="reply", ref=str(UUID(int=21)))
     given(*OPEN, RAISED).when(ClearMisunderstanding(proof=known)).then_refused(Rule.CUSTOMERS_WORD_NEEDS_PROOF)
-    noted = ReplyNoted(reply_id=UUID(int=21))
-    given(*OPEN, RAISED).when(NoteReply(reply_id=UUID(int=21))).then(noted)
-    given(*OPEN, RAISED, noted).when(ClearMisunderstanding(proof=known)).then(MisunderstandingCleared(proof=known))
-    given(*OPEN, noted).when(NoteReply(reply_id=UUID(int=21))).then()
-    given().when(NoteReply(reply_id=UUID(int=21))).then()
+    noted = ReplyNoted(reply_id=UUID(int=21), generation=1)
+    given(*OPEN, RAISED).when(NoteReply(reply_id=UUID(int=21), generation=1)).then(noted)
+    given(*OPEN, RAISED, noted).when(ClearMisunderstanding(proof=known)).then(MisunderstandingCleared(proof=known, generation=1))
+    given(*OPEN, noted).when(NoteReply(reply_id=UUID(int=21), generation=1)).then()
+    given().when(NoteReply(reply_id=UUID(int=21), generation=1)).then()

@@ -24,12 +24,12 @@ stored = pytest.mark.parametrize("stored", [OWN, CASE], ids=["intake", "resoluti
 
 
 def asked(book, command, stored):
-    return promised(book, command, stored, context(), made_at="own", replies=())
+    return promised(book, command, stored, context(), made_at="own", replies={})
 
 
 def ends(stored):
     """Each way in which a promise can end here."""
-    book = booked({}, stored.made(promise=TERMS))
+    book = booked({}, stored.made(promise=TERMS), 1)
     return book, [*asked(book, KEEP, stored), *asked(book, MOVE, stored), *broken(book, DUE, stored)]
 
 
@@ -46,7 +46,7 @@ def test_what_is_said_is_said_in_the_events_of_the_service(stored):
 def test_whatever_ended_a_promise_nothing_ends_it_again(stored):
     book, said = ends(stored)
     for end in said:
-        after = booked(book, end)
+        after = booked(book, end, 1)
         assert TERMS.promise_id not in open_ids(after)
         assert broken(after, DUE, stored) == []
         for command, repeated in ((KEEP, stored.kept), (MOVE, stored.renegotiated)):
@@ -61,7 +61,7 @@ def test_whatever_ended_a_promise_nothing_ends_it_again(stored):
 @stored
 @pytest.mark.parametrize("by", [None, "the call of this noon", str(UUID(int=7))], ids=["nothing", "words", "an id that is no event's"])
 def test_what_kept_a_promise_is_named_by_its_events_id(stored, by):
-    book = booked({}, stored.made(promise=TERMS))
+    book = booked({}, stored.made(promise=TERMS), 1)
     refusal = asked(book, KEEP.model_copy(update={"by": by}), stored)
     assert isinstance(refusal, Refusal)
     assert refusal.rule is Rule.KEEPING_NEEDS_ITS_EVENT
