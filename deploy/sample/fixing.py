@@ -147,12 +147,16 @@ def deliver(pen: Pen) -> Iterator[str]:
     pen.wait(fact(LearningOpened, pen.generation))
     tempt(pen, "delivered")
     yield "delivered"
-    yield from _misunderstood(pen, "held_in_delivery", 0.03)
+    delivered = len(pen.lines)
+    if not pen.must("objected"):
+        yield from _misunderstood(pen, "held_in_delivery", 0.03)
+    if held := len(pen.lines) > delivered:
+        pen.wait(fact(LearningResumed, pen.generation))  # what was delivered and is misunderstood counts as an objection
     if not pen.must("objected") and pen.does("overruled", 0.02):
         pen.ask(intake.Withdraw, {"proof": pen.call(), "reason": pen.words("withdraw", "reasons")})
         pen.wait(fact(intake.WithdrawalOverruled, pen.generation))
         yield "overruled"
-    elif pen.verdict in FOR_THEM and pen.does("objected", 0.12):
+    elif pen.verdict in FOR_THEM and not held and pen.does("objected", 0.12):
         yield from _objected(pen)
     if pen.does("explained", 0.55):
         pen.ask(resolution.GiveExplanation, {"text": f"{pen.say(pen.trouble.explained)} {pen.words('deliver', 'regrets')}"})

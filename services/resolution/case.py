@@ -152,7 +152,7 @@ def evolve(state: Case, event: CaseEvent) -> Case:
         case ExplanationGiven():
             return replace(state, explained=fingerprint(event, "text", "channel"))
         case MisunderstandingRaised():
-            return replace(state, misunderstanding=fingerprint(event))
+            return replace(state, misunderstanding=fingerprint(event, "understood", "meant"))
         case MisunderstandingCleared(objection_until=until):
             return replace(state, misunderstanding=None, work=replace(state.work, objection_until=until))
         case PromiseMade() | PromiseKept() | PromiseRenegotiated() | PromiseBroken():
@@ -247,9 +247,7 @@ Moves = MakeDecision | MakeCounterOffer | AnswerOffer | StartFix | CompleteFix |
 """What waits while a misunderstanding is raised: an answer to what was understood otherwise is none."""
 Always = KeepPromise | RenegotiatePromise | RecordReply
 """What has its place from the first opening on: a promise is kept whatever became of the case, and a customer is heard."""
-Asked = (
-    Moves | Always | RecordInvestigation | GiveExplanation | RaiseMisunderstanding | ClearMisunderstanding | MakePromise
-)  # fmt: skip
+Asked = Moves | Always | RecordInvestigation | GiveExplanation | RaiseMisunderstanding | ClearMisunderstanding | MakePromise
 
 
 def _not_now(state: Case, command: Asked, context: Context) -> Refusal | None:
@@ -312,7 +310,8 @@ def _asked(state: Case, command: Asked, context: Context) -> Decision:
             repeated = state.explained == fingerprint(command)
             return [] if repeated else [ExplanationGiven(generation=generation, text=text, channel=channel)]
         case RaiseMisunderstanding():
-            return [] if state.misunderstanding == fingerprint(command) else [MisunderstandingRaised(**dict(command))]
+            repeated = state.misunderstanding == fingerprint(command)
+            return [] if repeated else [MisunderstandingRaised(generation=generation, **dict(command))]
         case ClearMisunderstanding():
             return _clear(state, command, context)
         case MakePromise() | KeepPromise() | RenegotiatePromise():
@@ -380,7 +379,7 @@ def _clear(state: Case, command: ClearMisunderstanding, context: Context) -> Dec
     if isinstance(proof, Refusal):
         return proof
     until = context.now + context.policy.objection_window if state.work.delivered else None
-    return [MisunderstandingCleared(now_understood=command.now_understood, proof=proof, objection_until=until)]
+    return [MisunderstandingCleared(now_understood=command.now_understood, proof=proof, objection_until=until, generation=state.generation)]
 
 
 def is_closed(state: Case) -> bool:

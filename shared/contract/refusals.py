@@ -90,7 +90,7 @@ class Rule(enum.Enum):
     )
     NO_CAUSE_BEFORE_DELIVERY = (
         "no_cause_before_delivery",
-        "No cause or blame before delivery, or while an objection is open: put right what the customer objects to first.",
+        "No cause or blame before delivery, or while an objection or a misunderstanding is open: see to what the customer says first.",
         False,
         2,
     )

@@ -496,9 +496,11 @@ class ExplanationGiven(Event):
 
 
 class MisunderstandingRaised(MisunderstandingFields, Event):
-    """We and the customer mean different things."""
+    """We and the customer mean different things. Where something was delivered, it counts as an objection until it is cleared up."""
 
     type: ClassVar[str] = "resolution.MisunderstandingRaised.v1"
+
+    generation: Generation
 
 
 class MisunderstandingCleared(ClearedFields, Event):
@@ -506,6 +508,7 @@ class MisunderstandingCleared(ClearedFields, Event):
 
     type: ClassVar[str] = "resolution.MisunderstandingCleared.v1"
 
+    generation: Generation
     objection_until: At | None = None
     """Where something was delivered: the time to object starts again."""
 

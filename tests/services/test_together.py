@@ -157,22 +157,15 @@ class Together:
         assert all(times == 1 for times in ended.values())
 
     def a_cause_waits_for_the_delivery_and_for_every_objection(self):
-        """Invariants 1 and 2, across the services: in the order in which rootcause heard, no cause while an objection is open."""
-        moves = [
-            e
-            for e in self.past["rootcause"]
-            if isinstance(e, rootcause.LearningOpened | rootcause.LearningResumed | rootcause.LearningSuspended)
-        ]
-        delivered = [
-            e for e in self.past["resolution"] if isinstance(e, resolution.Delivered | resolution.DeliveryObjected | resolution.CaseClosed)
-        ]
-        last = delivered[-1] if delivered else None
-        if (
-            isinstance(last, resolution.DeliveryObjected)
-            and last.generation == self.state["intake"].generation
-            and self.state["rootcause"].is_open
-        ):
-            assert isinstance(moves[-1], rootcause.LearningSuspended)
+        """Invariants 1 and 2, across the services: no cause while an objection or a misunderstanding is open, and not one moment longer."""
+        case, learning = self.state["resolution"], self.state["rootcause"]
+        if case.opened != self.state["intake"].generation or not learning.is_open:
+            return
+        objects = case.work.objected or (case.work.delivered and case.misunderstanding)
+        if objects and not case.ended:
+            assert learning.suspended, "nothing holds a cause up"
+        elif case.in_hand or case.ended:
+            assert learning.suspended != "objected", "it waits for what has been cleared up"
 
     def what_has_both_endings_is_settled(self):
         learning = self.state["rootcause"]
@@ -198,6 +191,22 @@ def test_whatever_overtakes_what_the_services_come_to_agree(seeds):
         complaint.no_promise_ended_twice()
         complaint.a_cause_waits_for_the_delivery_and_for_every_objection()
         complaint.what_has_both_endings_is_settled()
+
+
+def test_what_was_delivered_and_is_misunderstood_holds_a_cause_up_until_it_is_cleared_up():
+    complaint = Together(0)
+    complaint.ask("intake", intake.SubmitComplaint(source="shop", ref="1", issue="Wet bread."))
+    for act in (complaint.own, complaint.fix):
+        act()
+        complaint.hear_all()
+    for told, causes in (
+        (resolution.RaiseMisunderstanding(understood="Today.", meant="Tomorrow."), 0),
+        (resolution.ClearMisunderstanding(proof=CALL), 1),
+    ):
+        complaint.ask("resolution", told)
+        complaint.hear_all()
+        complaint.ask("rootcause", A_CAUSE)
+        assert sum(isinstance(event, rootcause.CauseRecorded) for event in complaint.past["rootcause"]) == causes
 
 
 def test_the_stories_are_not_dull():

@@ -134,9 +134,9 @@ EVIDENT = DeliveryObjected(generation=1, reason=NEW_EVIDENCE.reason, because="ne
 # ---- what is said meanwhile ------------------------------------------------------------------------------------------------
 
 A_MISUNDERSTANDING = RaiseMisunderstanding(understood="Friday morning.", meant="Friday evening.")
-RAISED = MisunderstandingRaised(**dict(A_MISUNDERSTANDING))
+RAISED = MisunderstandingRaised(**dict(A_MISUNDERSTANDING), generation=1)
 A_CLEARING = ClearMisunderstanding(now_understood="Friday, 9 in the morning.", proof=CALL)
-CLEARED = MisunderstandingCleared(now_understood=A_CLEARING.now_understood, proof=CALL)
+CLEARED = MisunderstandingCleared(now_understood=A_CLEARING.now_understood, proof=CALL, generation=1)
 A_PROMISE = MakePromise(what="A call on Thursday.", due_at=NOW + 2 * DAY)
 
 KEEPS_IT = KeepPromise(promise_id=STEP.promise_id, by="g1/resolution/3/17")

@@ -73,14 +73,14 @@ def test_a_misunderstanding_is_raised_once_and_cleared_once():
     given(*OPEN).when(A_MISUNDERSTANDING).then(RAISED)
     given(*OPEN, RAISED).when(A_MISUNDERSTANDING).then()
     other = A_MISUNDERSTANDING.model_copy(update={"meant": "Saturday."})
-    given(*OPEN, RAISED).when(other).then(MisunderstandingRaised(**dict(other)))
+    given(*OPEN, RAISED).when(other).then(MisunderstandingRaised(**dict(other), generation=1))
     given(*OPEN, RAISED).when(A_CLEARING).then(CLEARED)
     given(*OPEN, RAISED, CLEARED).when(A_CLEARING).then()
     given(*OPEN, RAISED, CLEARED).when(A_DECISION).then(DECIDED)
 
 
 def test_clearing_before_delivery_starts_no_time_to_object():
-    given(*FIXED, RAISED).when(ClearMisunderstanding(proof=CALL)).then(MisunderstandingCleared(proof=CALL))
+    given(*FIXED, RAISED).when(ClearMisunderstanding(proof=CALL)).then(MisunderstandingCleared(proof=CALL, generation=1))
     assert OBJECTION not in STREAM.timers(after(*FIXED, RAISED, CLEARED))
 
 

@@ -4,7 +4,9 @@ from uuid import UUID, uuid5
 import pytest
 
 from services.rootcause.learning import STREAM, decide
+from services.rootcause.translate import translate
 from shared.contract.refusals import Refusal, Rule
+from shared.contract.resolution import MisunderstandingCleared, MisunderstandingRaised
 from shared.contract.rootcause import (
     CauseRecorded,
     CauseRefuted,
@@ -38,6 +40,8 @@ from shared.contract.rootcause import (
     SuspendLearning,
     VerifyCause,
 )
+from shared.contract.values import Proof
+from shared.machine.mind import Fact
 from tests.services.rootcause.said import (
     A_CAUSE,
     A_CONTAINMENT,
@@ -45,6 +49,7 @@ from tests.services.rootcause.said import (
     A_RETRAINING,
     ASKED,
     CAUSE_RECORDED,
+    COMPLAINT,
     COMPLETED,
     CORRECTION,
     DIGEST,
@@ -186,6 +191,21 @@ def test_an_objection_suspends_and_the_next_delivery_resumes():
     given(OPENED, OBJECTED).when(SuspendLearning(generation=1, because="objected")).then()
     given(OPENED, OBJECTED).when(OpenLearning(generation=1, trigger="delivered")).then(LearningResumed(generation=1, trigger="delivered"))
     given(OPENED, OBJECTED, LearningResumed(generation=1, trigger="delivered")).when(A_CAUSE).then(CAUSE_RECORDED)
+
+
+def test_no_cause_is_recorded_while_what_was_delivered_is_misunderstood():
+    """That counts as an objection. Until it is cleared up nothing shows that the customer has what they think they have."""
+    raised = MisunderstandingRaised(understood="Both.", meant="One of them.", generation=1)
+    cleared = MisunderstandingCleared(proof=Proof(kind="call", ref="call/1"), objection_until=DUE, generation=1)
+    suspend, resume = (translate(Fact(event, COMPLAINT, "resolution", "person:ines")) for event in (raised, cleared))
+    given().when(suspend).then()
+    given(OPENED).when(suspend).then(OBJECTED)
+    given(OPENED, OBJECTED).when(A_CAUSE).then_refused(Rule.NO_CAUSE_BEFORE_DELIVERY)
+    given(OPENED, OBJECTED).when(resume).then(LearningResumed(generation=1, trigger="delivered"))
+    given(OPENED).when(resume).then()
+    given(OPENED, CLOSED).when(suspend).then()
+    given(OPENED, CLOSED).when(resume).then()
+    given(OPENED, REOPENED).when(resume).then(StaleFactIgnored(fact="delivered", generation=1, current=2))
 
 
 def test_whether_a_withdrawal_ends_an_objection_is_resolutions_word():

@@ -1,11 +1,13 @@
 """Each fact that rootcause hears, in its published bytes, reaches the learning and is never refused there."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from services.rootcause.mind import MIND
 from shared.contract.refusals import Refusal
+from shared.contract.resolution import MisunderstandingCleared
 from shared.contract.rootcause import ChangeOwner, NoteCaseClosed, OpenLearning, SuspendLearning
 from shared.contract.said import decode, short_name
 from shared.machine.mind import Fact
@@ -16,6 +18,8 @@ TOLD = {
     "Delivered": OpenLearning,
     "ComplaintWithdrawn": OpenLearning,
     "DeliveryObjected": SuspendLearning,
+    "MisunderstandingRaised": SuspendLearning,
+    "MisunderstandingCleared": OpenLearning,
     "CaseClosed": NoteCaseClosed,
     "ComplaintReopened": SuspendLearning,
     "OwnershipAccepted": ChangeOwner,
@@ -36,15 +40,20 @@ def test_it_hears_these_and_no_others():
 @pytest.mark.parametrize("type_name", sorted(MIND.hears))
 @pytest.mark.parametrize("past", [(), (OPENED,)], ids=["before", "after"])
 def test_a_fact_is_told_to_the_learning_and_never_refused(type_name, past):
-    command = MIND.translate(published(type_name))
+    fact = published(type_name)
+    command = MIND.translate(fact)
     assert type(command) is TOLD[short_name(type_name)]
     assert command.type in MIND.commands
     assert command.internal
+    later = fact.event.model_copy(update={"generation": 2})
+    assert MIND.translate(replace(fact, event=later)).generation == 2
     stream = MIND.streams[command.stream]
     assert not isinstance(stream.decide(fold(stream, past), command, context()), Refusal)
 
 
 def test_what_concerns_no_learning_is_not_told():
+    cleared_before_delivery = published(MisunderstandingCleared.type).event.model_copy(update={"objection_until": None})
+    assert MIND.translate(Fact(cleared_before_delivery, COMPLAINT, "resolution", "person:ines")) is None
     assert MIND.translate(Fact(OPENED, COMPLAINT, "rootcause", "clock")) is None
 
 
