@@ -56,7 +56,7 @@ def test_an_answer_after_a_decline_is_completed_without_a_start(system):
     assert follows(system, complaint, "") == "CompleteFix"
 
 
-def test_an_owner_whose_name_has_spaces_is_written_so_that_a_shell_keeps_it_whole(system):
+def test_an_owner_whose_name_means_something_to_a_shell_is_written_so_that_a_shell_keeps_it_whole(system):
     complaint = system.submit()
-    system.ask(complaint, "AssignOwner", owner="Anna B; rm -rf /")
-    assert copied(system, complaint) == ("AcceptOwnership", ["by=Anna B; rm -rf /"])
+    system.ask(complaint, "AssignOwner", owner="person:anna;reboot")
+    assert copied(system, complaint) == ("AcceptOwnership", ["by=person:anna;reboot"])
