@@ -55,7 +55,7 @@ class Rule(enum.Enum):
     # resolution
     NO_FIX_BEFORE_OWNERSHIP = (
         "no_fix_before_ownership",
-        "Nothing is fixed before somebody owns it: complete the ownership first.",
+        "Nothing is fixed before somebody owns it: complete the ownership first; if there is no such complaint, submit it.",
         False,
         1,
     )
@@ -84,7 +84,7 @@ class Rule(enum.Enum):
     # rootcause
     NO_LEARNING_BEFORE_DELIVERY = (
         "no_learning_before_delivery",
-        "We look back only once the customer has it in hand: deliver first.",
+        "We look back only once the customer has it in hand: deliver first; if there is no such complaint, submit it.",
         False,
         1,
     )
