@@ -6,7 +6,7 @@ from aiokafka import ConsumerRecord
 from pydantic_core import from_json
 
 from shared.contract.envelope import is_requested, text_headers
-from shared.contract.machine import CommandRefused, InputParked, InputWaiting
+from shared.contract.machine import InputWaiting
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,9 +31,6 @@ class Answer:
     def value(self, field: str) -> object:
         """A field of the event; None where it has none."""
         return from_json(self.body).get(field)
-
-
-NOT_TAKEN = frozenset({CommandRefused.type, InputParked.type, InputWaiting.type})
 
 
 def answer_in(record: ConsumerRecord) -> Answer | None:

@@ -14,19 +14,19 @@ from uuid import uuid4
 
 from pydantic import ValidationError
 
-from deploy.feed.answers import NOT_TAKEN, answer_in
+from deploy.feed.answers import answer_in
 from deploy.feed.listener import Listener
 from deploy.feed.reading import Line
 from deploy.feed.sender import Outgoing, Sender, TooLarge
 from deploy.feed.tally import BadLine, Tally
 from shared.contract.envelope import SUBMISSIONS, command_headers, complaint_id, events_topic, key_of
 from shared.contract.in_words import in_words
-from shared.contract.intake import ComplaintReceived, SubmissionConflicted, SubmissionRepeated, SubmitComplaint
+from shared.contract.intake import ANSWERS, SubmissionRepeated, SubmitComplaint
+from shared.contract.machine import NOT_TAKEN
 
 UNDER_WAY_MAX = 10_000
 """Rows sent and not yet answered, at most."""
 CHUNK_ROWS = 100
-OUTCOMES = {ComplaintReceived.type: "accepted", SubmissionRepeated.type: "repeated", SubmissionConflicted.type: "conflicting"}
 INTAKE_EVENTS = events_topic("intake")
 
 Progress = Callable[[int, int], None]
@@ -174,9 +174,9 @@ class _Submission:
                 answer = answer_in(record)
                 if answer is None or answer.to not in self.under_way:
                     continue
-                if answer.type in OUTCOMES:
+                if answer.type in ANSWERS:
                     self.under_way.pop(answer.to)
-                    self.tally.outcomes[OUTCOMES[answer.type]] += 1
+                    self.tally.outcomes[ANSWERS[answer.type]] += 1
                     if answer.type == SubmissionRepeated.type and answer.value("update"):
                         self.tally.updates += 1
                 elif answer.type in NOT_TAKEN:

@@ -21,11 +21,8 @@ from shared.contract.envelope import SUBMISSIONS, commands_topic, event_place, k
 from shared.contract.said import short_name
 from shared.contract.upcasts import read_event
 
-UNREADABLE = frozenset({machine.InputParked.type, machine.InputWaiting.type})
-OUTCOMES = {
-    intake.ComplaintReceived.type: "accepted", intake.SubmissionConflicted.type: "conflicting",
-    intake.SubmissionRepeated.type: "repeated", machine.MessageRepeated.type: "repeated",
-}  # fmt: skip
+UNREADABLE = machine.NOT_TAKEN.keys() - {machine.CommandRefused.type}
+OUTCOMES = {**intake.ANSWERS, machine.MessageRepeated.type: "repeated"}
 """What an answer says of an upstream's record."""
 IDS = {
     intake.ReplyReceived.type: "reply_id", resolution.ReplyReceived.type: "reply_id", rootcause.CauseRecorded.type: "digest",

@@ -4,6 +4,7 @@ One kind of stream: a *complaint*, from the first word until both endings are th
 the storage format.
 """
 
+from collections.abc import Mapping
 from typing import Annotated, ClassVar, Literal, Self, TypeAlias, get_args
 from uuid import UUID
 
@@ -615,3 +616,10 @@ ComplaintEvent: TypeAlias = (
 
 INTAKE_COMMANDS = by_type(get_args(ComplaintCommand))
 INTAKE_EVENTS = by_type(get_args(ComplaintEvent))
+
+ANSWERS: Mapping[str, Literal["accepted", "repeated", "conflicting"]] = {
+    ComplaintReceived.type: "accepted",
+    SubmissionRepeated.type: "repeated",
+    SubmissionConflicted.type: "conflicting",
+}
+"""What became of a submission, by the event that answers it."""

@@ -1,5 +1,6 @@
 """What every service's machine says, whatever its stage: refusals, parked inputs, timers, the policy, sealed journals."""
 
+from collections.abc import Mapping
 from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import Field
@@ -107,3 +108,10 @@ class JournalSealed(Event):
 
 
 MACHINE_EVENTS = by_type((CommandRefused, NothingChanged, MessageRepeated, InputParked, InputWaiting, PolicyAdopted, JournalSealed))
+
+NOT_TAKEN: Mapping[str, Literal["refused", "parked", "waiting"]] = {
+    CommandRefused.type: "refused",
+    InputParked.type: "parked",
+    InputWaiting.type: "waiting",
+}
+"""What became of an input of which nothing came, by the event that says so."""

@@ -7,6 +7,7 @@ from services.intake.complaint import STREAM
 from services.intake.mind import MIND
 from shared.contract.envelope import complaint_id
 from shared.contract.intake import (
+    ANSWERS,
     ComplaintReceived,
     ReportFinding,
     SubmissionConflicted,
@@ -63,6 +64,11 @@ def test_the_first_word_of_it_is_received_with_all_that_was_told():
     given().when(TOLD).then(RECEIVED)
     assert RECEIVED.received_at == NOW
     assert decode(ComplaintReceived, RECEIVED.to_bytes()) == RECEIVED
+
+
+def test_each_answer_to_a_submission_has_a_word_of_its_own():
+    events = [received(TOLD), *(given(RECEIVED).when(told).decided[0] for told in (TOLD, OTHER))]
+    assert [ANSWERS[event.type] for event in events] == list(ANSWERS.values()) == ["accepted", "repeated", "conflicting"]
 
 
 def test_whoever_submits_needs_no_owner_no_customer_and_no_product():
