@@ -24,7 +24,8 @@ def test_a_refusal_is_a_conflict_that_names_the_rule_and_says_what_to_do(cli, sy
     done = cli("command", "send", system.submit(), "StartFix")
     assert (done.code, done.out) == (Exit.CONFLICT, "")
     assert done.err == (
-        "Refused: nothing is fixed before somebody owns it: complete the ownership first; if there is no such complaint, submit it. [no_fix_before_ownership, invariant 1]\n"
+        "Refused: nothing is fixed before somebody owns it: complete the ownership first; "
+        "if there is no such complaint, submit it. [no_fix_before_ownership, invariant 1]\n"
     )
 
 
