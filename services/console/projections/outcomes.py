@@ -4,22 +4,19 @@ A message's id names it for its sender alone: an upstream may use any id, one th
 what became of each *input*: its events lie one after another in one ledger, and each carries the hash of that input's journal row.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from uuid import UUID
 
 from shared.contract.envelope import is_requested
-from shared.contract.intake import SubmissionConflicted, SubmissionRepeated
-from shared.contract.machine import CommandRefused, InputParked, InputWaiting, MessageRepeated
+from shared.contract.intake import ANSWERS
+from shared.contract.machine import NOT_TAKEN, MessageRepeated
 from shared.machine.projecting import Heard
 from shared.machine.store import Connection
 from shared.machine.told import SHARD
 
 CHANNEL = "console_outcomes"
 """Where it is told that there are new ones."""
-NAMES = {
-    CommandRefused.type: "refused", InputParked.type: "parked", InputWaiting.type: "waiting",
-    SubmissionConflicted.type: "conflicting", SubmissionRepeated.type: "repeated",
-}  # fmt: skip
+NAMES: Mapping[str, str] = {**NOT_TAKEN, **ANSWERS}
 """What the first event of an input says became of it; any other says that it was accepted."""
 
 
