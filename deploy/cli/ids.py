@@ -26,10 +26,10 @@ def complaint_of(given: str, stack: Stack) -> UUID:
     except ValueError:
         pass
     if (found := reference(given)) is not None:
-        return complaint_id(*found)
+        return _by_reference(given.strip(), found, stack)
     digits = text.replace("-", "")
     if not BEGINNING.fullmatch(digits):
-        stop(f"{given} is no complaint's id: {FORMS}.", Exit.USAGE)
+        stop(f"{given or 'An empty word'} is no complaint's id: {FORMS}.", Exit.USAGE)
     return _by_beginning(digits, stack)
 
 
@@ -41,6 +41,23 @@ def reference(given: str) -> tuple[str, str] | None:
     if not source or not ref:
         stop(f"SOURCE:REF needs both: {FORMS}.", Exit.USAGE)
     return source, ref
+
+
+def _by_reference(text: str, found: tuple[str, str], stack: Stack) -> UUID:
+    """A source may have a colon in its name: where there is more than one, the complaint that there is tells which of them it ends at."""
+    parts = text.split(":")
+    names = [(":".join(parts[:cut]), ":".join(parts[cut:])) for cut in range(2, len(parts))]
+    others = [complaint_id(*name) for name in names if all(name)]
+    first = complaint_id(*found)
+    if not others:
+        return first
+
+    async def there() -> set[UUID]:
+        async with connected(stack.owner_dsn, "console") as connection:
+            return {row["id"] for row in await connection.fetch("SELECT id FROM complaints WHERE id = ANY($1)", [first, *others])}
+
+    known = run(there())
+    return first if first in known else next((one for one in others if one in known), first)
 
 
 def unknown(given: object) -> NoReturn:

@@ -35,7 +35,7 @@ def by_short_name(name: str, service: str | None = None) -> type[Command]:
     Raises:
         LookupError: Where there is no such command, or more than one and no service was named.
     """
-    if name in COMMANDS:
+    if name in COMMANDS and service in {None, service_of(name)}:
         return COMMANDS[name]
     newest = {
         service_of(type_name): said

@@ -26,14 +26,15 @@ def named(name: str, longest: int = NAME_MAX) -> str:
 
 def _one(found: ErrorDetails, columns: Mapping[str, str]) -> str:
     field = ".".join(named(part) for part in found["loc"] if isinstance(part, str))
-    what = _said(found)
+    what = said(found)
     if not field:
         return what
     column = columns.get(field)
     return f"{column} ({field}) {what}" if column and column != field else f"{field} {what}"
 
 
-def _said(found: ErrorDetails) -> str:
+def said(found: ErrorDetails) -> str:
+    """What is wrong with a field, without its name."""
     limits = found.get("ctx") or {}
     match found["type"]:
         case "missing":
@@ -51,11 +52,15 @@ def _said(found: ErrorDetails) -> str:
         case "string_unicode":
             return "is not UTF-8"
         case "extra_forbidden":
-            return "is no field of a complaint"
+            return "is unknown: there is no such field"
         case "union_tag_invalid":
             return f"must say {limits.get('discriminator')}: one of {limits.get('expected_tags')}"
         case "timezone_aware":
             return "has no zone: write it as 2026-03-04T10:15:00+01:00"
+        case "datetime_parsing" | "datetime_from_date_parsing" | "datetime_type":
+            return "is no moment: write it as 2026-03-04T10:15:00+01:00"
+        case "uuid_parsing" | "uuid_type":
+            return "is no id: write it as 4a7d3296-fc08-5dcb-a160-0bedbcc489ea"
         case "literal_error":
             return f"must be one of {limits.get('expected')}"
         case "value_error":

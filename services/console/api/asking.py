@@ -9,14 +9,14 @@ from pydantic import ValidationError
 
 from services.console.api.answers import Answers
 from services.console.api.door import json_object, known_query, ready
-from services.console.api.message import Manner, Message, answered, seconds_in, within
+from services.console.api.message import Manner, Message, answered, message_id_of, seconds_in, within
 from services.console.api.models import Answer, Asked
 from services.console.api.problems import Problem, ProblemBody
 from services.console.api.published import OF_A_COMPLAINT, body_of_asked, body_of_submission
 from services.console.api.reading import stage_of
-from shared.contract.catalogue import by_short_name
+from shared.contract.catalogue import COMMANDS, by_short_name
 from shared.contract.envelope import SUBMISSIONS, complaint_id
-from shared.contract.in_words import in_words, named
+from shared.contract.in_words import in_words, named, said
 from shared.contract.intake import ReportFinding, SubmitComplaint
 from shared.contract.said import Command
 
@@ -60,7 +60,7 @@ async def ask_about_complaint(request: Request, complaint: UUID, body: Body, how
     Answers at once with 202 and where to ask for the outcome, or with `Prefer: wait=5` with the outcome itself; a refusal is 409.
     """
     asked = _asked(body)
-    command_type = await _command_type(request, complaint, asked)
+    command_type = await _command_type(request, complaint, asked, how)
     command = _validated(command_type, asked.data)
     if isinstance(command, SubmitComplaint | ReportFinding) and (own := complaint_id(command.source, command.ref)) != complaint:
         what = f"source {command.source} and ref {command.ref} make the complaint {own}, not {complaint}: ask under that id"
@@ -102,14 +102,15 @@ def _asked(body: Mapping[str, Any]) -> Asked:
         raise Problem(422, "invalid_request", in_words(error), faults=_faults(error)) from error
 
 
-async def _command_type(request: Request, complaint: UUID, asked: Asked) -> type[Command]:
+async def _command_type(request: Request, complaint: UUID, asked: Asked, how: Manner) -> type[Command]:
     """The command that is meant. Where both intake and resolution have one of this name, the stage that is open tells which.
 
-    The complaint must be there, unless this is what brings it: an id with a typing error in it is nobody's decision.
+    What was asked before under the same key is what it was then, whatever stage is open by now. The complaint must be there, unless this is
+    what brings it: an id with a typing error in it is nobody's decision.
     """
     pool = request.app.state.pool
     both = [_try(asked.command, service) for service in ("intake", "resolution")]
-    if asked.service or not all(both):
+    if asked.service or asked.command in COMMANDS or not all(both):
         found = _find(asked.command, asked.service)
         if found.stream not in OF_A_COMPLAINT:
             where = ": POST /api/problems/ID/commands" if found.stream == "problem" else ", and not over HTTP"
@@ -118,9 +119,13 @@ async def _command_type(request: Request, complaint: UUID, asked: Asked) -> type
             await stage_of(pool, complaint)
         return found
     intake, resolution = both
-    meant = intake if await stage_of(pool, complaint) == "own" else resolution
-    assert meant is not None, "both have it"
-    return meant
+    assert intake is not None and resolution is not None, "both have it"  # noqa: PT018
+    stage = await stage_of(pool, complaint)
+    if how.key:
+        before = await pool.fetchval("SELECT type FROM asked WHERE message_id = $1", message_id_of(request, how.who, complaint, how.key))
+        if before in {intake.type, resolution.type}:
+            return COMMANDS[before]
+    return intake if stage == "own" else resolution
 
 
 def _try(name: str, service: str) -> type[Command] | None:
@@ -145,4 +150,4 @@ def _validated(command_type: type[C], data: Mapping[str, Any]) -> C:
 
 
 def _faults(error: ValidationError) -> list[dict[str, str]]:
-    return [{"where": ".".join(str(part) for part in one["loc"]), "what": one["msg"]} for one in error.errors(include_url=False)]
+    return [{"where": ".".join(str(part) for part in one["loc"]), "what": said(one)} for one in error.errors(include_url=False)]

@@ -82,6 +82,12 @@ class Manner:
         return self.traceparent if self.traceparent and TRACEPARENT.fullmatch(self.traceparent) else None
 
 
+def message_id_of(request: Request, actor: str, stream: UUID, key: str) -> UUID:
+    """The id of what somebody asks about something under a key: for ever the same."""
+    tenant = request.app.state.settings.tenant
+    return uuid5(NAMESPACE, "\x1f".join((tenant, actor, "POST", str(stream), key)))
+
+
 class Message:
     """A command on its way. Its id follows from who asks, about what, and the key: asked again, it is the same message."""
 
@@ -91,8 +97,7 @@ class Message:
         self.actor = actor or manner.who
         self.topic = topic or commands_topic(service_of(command.type))
         self.key = manner.key or str(uuid4())
-        tenant = request.app.state.settings.tenant
-        self.message_id = uuid5(NAMESPACE, "\x1f".join((tenant, self.actor, "POST", str(stream), self.key)))
+        self.message_id = message_id_of(request, self.actor, stream, self.key)
         self.body = command.to_bytes()
 
     async def ask(self) -> Response:

@@ -65,7 +65,8 @@ class Complaint(Listed):
     found_by: str | None
     occurred_at: datetime | None
     reported_at: datetime | None
-    accepted: bool
+    accepted: bool = Field(description="Whether the owner accepted it.")
+    asked: str | None = Field(description="Who was asked to own it and has not accepted yet.")
     need: Personal
     verdict: str | None = Field(description="What was decided; null before.")
     objection_until: datetime | None

@@ -12,6 +12,8 @@ from fastapi.responses import JSONResponse
 from pydantic import BaseModel, Field
 from starlette.exceptions import HTTPException
 
+from shared.contract.in_words import said
+
 MEDIA_TYPE = "application/problem+json"
 BASE = "https://makegood.example/problems/"
 AWAY = (
@@ -83,12 +85,15 @@ def install(app: FastAPI, page: Page) -> None:
     async def _http(request: Request, error: HTTPException) -> Response:
         if error.status_code == 404:  # noqa: PLR2004 - the number is the name
             return shown(request, 404, "unknown_address", "There is nothing at this address: /docs lists what there is.")
+        if error.status_code == 405:  # noqa: PLR2004
+            what = f"{request.method} is not answered here, but {(error.headers or {}).get('Allow', 'another method')} is: see /docs."
+            return shown(request, 405, "wrong_method", what, headers=error.headers)
         return shown(request, error.status_code, "http", str(error.detail), headers=error.headers)
 
     @app.exception_handler(RequestValidationError)
     async def _invalid(request: Request, error: RequestValidationError) -> Response:
-        faults = [{"where": ".".join(str(part) for part in one["loc"]), "what": one["msg"]} for one in error.errors()]
-        detail = "; ".join(f"{one['where']}: {one['what']}" for one in faults)
+        faults = [{"where": ".".join(str(part) for part in one["loc"]), "what": said(one)} for one in error.errors()]
+        detail = "; ".join(f"{one['where']} {one['what']}" for one in faults)
         return shown(request, 422, "invalid_request", detail, more={"faults": faults})
 
     @app.exception_handler(Exception)

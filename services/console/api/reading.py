@@ -24,6 +24,7 @@ from shared.contract.values import REFERENCE_MAX, At, printable
 
 PAGE_MAX = 500
 POSITION_MAX = 2**63 - 1
+SHARD_MAX = 2**31 - 1
 HISTORY_MAX = 1_000
 LISTED = ", ".join(Listed.model_fields)
 """The columns that the list shows: they are called as it calls them."""
@@ -121,10 +122,10 @@ async def history(
     after: Annotated[str | None, Query(max_length=200, description="The `next` of the page before.")] = None,
 ) -> History:
     """Every event and refusal, in the order of time: who, when, what, why, and where it stands in which ledger."""
-    since = _cursor(after, PLACE) if after else (None, "", 0)
+    since = _cursor(after, PLACE) if after else (None, "", 0, 0)
     rows = await _pool(request).fetch(
-        "SELECT * FROM story WHERE complaint = $1 AND ($2::timestamptz IS NULL OR (at, service, position) > ($2, $3, $4))"
-        " ORDER BY at, service, position LIMIT $5",
+        "SELECT * FROM story WHERE complaint = $1 AND ($2::timestamptz IS NULL OR (at, service, shard, position) > ($2, $3, $4, $5))"
+        " ORDER BY at, service, shard, position LIMIT $6",
         complaint_id, *since, limit + 1,
     )  # fmt: skip
     if not rows and not after:
@@ -134,7 +135,7 @@ async def history(
     return History(
         id=complaint_id,
         events=[happened(row, generation) for row in rows[:limit]],
-        next=_token(last["at"], last["service"], last["position"]) if last else None,
+        next=_token(last["at"], last["service"], last["shard"], last["position"]) if last else None,
     )
 
 
@@ -197,7 +198,8 @@ def whole(ident: UUID, card: Card) -> Complaint:
     return Complaint.model_validate({
         **{name: getattr(received, name) for name in told},
         "id": ident, "stage": card.stage, "generation": own.generation, "summary": card.summary,
-        "product": own.product, "severity": own.severity, "defect_kind": own.defect_kind, "owner": own.owner, "accepted": own.accepted,
+        "product": own.product, "severity": own.severity, "defect_kind": own.defect_kind, "owner": own.owner,
+        "accepted": own.accepted, "asked": own.asked,
         "need": own.need, "customer_kind": received.customer.kind, "customer_ref": received.customer.ref,
         "customer_name": received.customer.name, "customer_contact": received.customer.contact, "verdict": case.verdict,
         "objection_until": case.objection_until, "ending": card.ending, "outcome": card.outcome, "held": card.held,
@@ -225,7 +227,14 @@ def happened(row: "asyncpg.Record", generation: str) -> Happened:
 
 RECEIVED = TypeAdapter(tuple[At, UUID])
 """The place of a complaint in the list."""
-PLACE = TypeAdapter(tuple[At, Literal["intake", "resolution", "rootcause"], Annotated[int, Field(ge=0, le=POSITION_MAX)]])
+PLACE = TypeAdapter(
+    tuple[
+        At,
+        Literal["intake", "resolution", "rootcause"],
+        Annotated[int, Field(ge=0, le=SHARD_MAX)],
+        Annotated[int, Field(ge=0, le=POSITION_MAX)],
+    ]
+)
 """The place of an event in a history."""
 
 

@@ -12,13 +12,14 @@ from services.console.api import reading
 from services.console.api.door import known_query, ready
 from services.console.api.reading import WHERES, Filters
 from services.console.pages.drawing import drawn
-from services.console.pages.next_step import next_line
+from services.console.pages.next_step import TO_FILL, next_line
 
+READ = ["GET", "HEAD"]
 router = APIRouter(include_in_schema=False, dependencies=[Depends(known_query), Depends(ready)])
 
 
-@router.get("/")
-@router.get("/complaints")
+@router.api_route("/", methods=READ)
+@router.api_route("/complaints", methods=READ)
 async def complaints(request: Request, filters: Annotated[Filters, Query()]) -> HTMLResponse:
     """The list, with a link to each complaint."""
     page = await reading.complaints(request, filters)
@@ -29,12 +30,15 @@ async def complaints(request: Request, filters: Annotated[Filters, Query()]) -> 
     )  # fmt: skip
 
 
-@router.get("/complaints/{complaint_id}")
+@router.api_route("/complaints/{complaint_id}", methods=READ)
 async def complaint(request: Request, complaint_id: UUID) -> HTMLResponse:
     """One complaint, and all that happened to it."""
     card = await reading.card_of(request.app.state.pool, complaint_id)
     history = await reading.history(request, complaint_id, reading.HISTORY_MAX, None)
-    return drawn("complaint.html", one=reading.whole(complaint_id, card), history=history, next_line=next_line(complaint_id, card))
+    line = next_line(complaint_id, card)
+    return drawn(
+        "complaint.html", one=reading.whole(complaint_id, card), history=history, next_line=line, to_fill=line and TO_FILL.search(line)
+    )
 
 
 def problem(status: int, name: str, detail: str) -> HTMLResponse:

@@ -1,10 +1,13 @@
 """What would move a complaint on, as a command to copy. Shown where it follows from the card alone; the service decides all the same."""
 
+import re
 import shlex
 from uuid import UUID
 
 from services.console.projections.card import Card
 
+TO_FILL = re.compile(r"=(?:person:)?[A-Z]{4}")
+"""What is written in capitals."""
 PROOF = ("proof.kind=reply", "proof.ref=REPLY")
 """What the customer says, as they said it. What is written in capitals is for whoever copies it to fill in."""
 
@@ -35,8 +38,8 @@ def _own(card: Card) -> tuple[str, ...]:
     own = card.own
     if own.owner is None:
         return "AssignOwner", "owner=person:NAME"
-    if not own.accepted:
-        return "AcceptOwnership", shlex.quote(f"by={own.owner}")
+    if own.asked is not None:
+        return "AcceptOwnership", shlex.quote(f"by={own.asked}")
     if own.acknowledged < own.generation:
         return "Acknowledge", "text=TEXT"
     if own.need is None:

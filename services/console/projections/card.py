@@ -63,6 +63,8 @@ class Own(Part):
     received: intake.ComplaintReceived | None = None
     owner: str | None = None
     accepted: bool = False
+    asked: str | None = None
+    """Who was asked to own it and has not accepted yet."""
     product: str | None = None
     defect_kind: str | None = None
     severity: str | None = None
@@ -240,9 +242,11 @@ def _own(own: Own, event: Event) -> Own:
         case intake.ComplaintClassified(product=product, defect_kind=kind, severity=severity):
             return replace(own, product=product, defect_kind=kind, severity=severity)
         case intake.OwnerAssigned(owner=owner):
-            return replace(own, owner=owner, accepted=False)
+            return replace(own, owner=owner, accepted=False, asked=owner)
+        case intake.OwnershipTransferred(to=to):
+            return replace(own, asked=to)
         case intake.OwnershipAccepted(owner=owner):
-            return replace(own, owner=owner, accepted=True)
+            return replace(own, owner=owner, accepted=True, asked=None)
         case intake.AcknowledgementSent(generation=generation):
             return replace(own, acknowledged=generation)
         case intake.NeedStated(need=need):

@@ -15,6 +15,12 @@ def test_a_complaint_is_found_by_its_id_by_its_beginning_and_by_its_reference(cl
         assert done.json["id"] == str(ident)
 
 
+def test_a_source_with_a_colon_in_its_name_is_found_by_its_reference(cli, system):
+    ident = str(system.submit(source="we:b", ref="2:3"))
+    assert cli("complaint", "show", "we:b:2:3", "--json").json["id"] == ident
+    assert cli("complaint", "show", "we:b:2:4").code == Exit.NOT_FOUND
+
+
 @pytest.mark.parametrize("name", ["7498c", "no-id-at-all", "7498c925-2dd8-58d5-bb38-0b60e51a3d2f0", ":", "shop:", ":4711", "zzzzzz"])
 @pytest.mark.parametrize("command", ["show", "history", "trace"])
 def test_what_is_no_id_is_a_usage_error(cli, command, name):

@@ -8,6 +8,7 @@ import httpx
 import pytest
 
 from services.console.api.door import BODY_MAX, is_loopback
+from shared.contract.envelope import complaint_id
 
 COMMANDS = "/api/complaints/{}/commands"
 
@@ -86,7 +87,15 @@ def test_a_value_that_makes_no_sense_is_refused(system, query):
 A_MOMENT = "2026-03-03T09:00:00Z"
 
 
-@pytest.mark.parametrize("values", [[A_MOMENT, "intake", 10**30], [A_MOMENT, "in\x00take", 1], ["0001-01-01T00:00:00+14:00", "intake", 1]])
+@pytest.mark.parametrize(
+    "values",
+    [
+        [A_MOMENT, "intake", 0, 10**30],
+        [A_MOMENT, "intake", 2**31, 1],
+        [A_MOMENT, "in\x00take", 0, 1],
+        ["0001-01-01T00:00:00+14:00", "intake", 0, 1],
+    ],
+)
 def test_a_place_that_no_page_gave_is_refused(system, values):
     complaint = system.submit()
     after = base64.urlsafe_b64encode(json.dumps(values).encode()).decode().rstrip("=")
@@ -191,3 +200,41 @@ def test_what_somebody_wrote_is_not_run_on_a_page_that_says_what_is_wrong(system
     with httpx.Client(base_url=system.console, trust_env=False) as client:
         page = client.get("/complaints", params={"<script>alert(1)</script>": "1"}, headers={"Accept": A_BROWSER}).text
     assert not re.search("<script", page)
+
+
+# ---- what it is asked of ---------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("asked", "name", "says"),
+    [
+        ({"command": "rootcause.OpenProblem.v1"}, "wrong_address", "POST /api/problems/ID/commands"),
+        ({"command": "OpenProblem"}, "wrong_address", "POST /api/problems/ID/commands"),
+        ({"command": "machine.TimerDue.v1"}, "wrong_address", "not over HTTP"),
+        ({"command": "intake.AssignOwner.v1", "service": "rootcause"}, "unknown_command", "no command intake.AssignOwner.v1 of rootcause"),
+    ],
+)
+def test_a_command_by_any_of_its_names_is_asked_only_where_it_belongs(system, asked, name, says):
+    complaint = system.submit()
+    with system.http() as client:
+        answer = client.post(COMMANDS.format(complaint), json=asked)
+    assert refusal(answer)[0] == 422
+    assert answer.json()["type"].endswith(f"/{name}")
+    assert says in answer.json()["detail"]
+
+
+def test_a_command_by_its_whole_name_brings_a_complaint_under_its_own_id(system):
+    told = {"source": "shop", "ref": "by its whole name", "narrative": "The bread was wet."}
+    with system.http() as client:
+        answer = client.post(
+            COMMANDS.format(complaint_id("shop", told["ref"])), json={"command": "intake.SubmitComplaint.v1", "data": told}
+        )
+    assert (answer.status_code, answer.json()["status"]) == (200, "accepted")
+
+
+def test_a_method_that_an_address_does_not_answer_is_told_which_it_does(system):
+    with system.http() as client:
+        answer = client.delete("/api/counts")
+        assert (answer.status_code, answer.headers["Allow"]) == (405, "GET")
+        assert answer.json()["detail"] == "DELETE is not answered here, but GET is: see /docs."
+        assert client.head("/complaints").status_code == 200

@@ -17,6 +17,15 @@ from services.console.api.problems import Problem
 from shared.contract.intake import StateNeed
 from tests.system import SHARDS
 
+BECOMES_OWNED = (
+    ("AssignOwner", {"owner": "person:anna"}),
+    ("AcceptOwnership", {"by": "person:anna"}),
+    ("Acknowledge", {"text": "We heard."}),
+    ("StateNeed", {"need": "Dry bread."}),
+    ("MakePromise", {"what": "A loaf.", "due_at": "2099-01-01T00:00:00Z"}),
+    ("CompleteOwnership", {}),
+)
+
 
 @pytest.mark.parametrize(
     ("prefer", "seconds"),
@@ -72,6 +81,24 @@ def test_a_preference_that_is_none_is_ignored(system):
         answer = client.post(f"/api/complaints/{complaint}/commands", json=asked, headers={"Prefer": "wait=soon"})
     assert answer.status_code in {200, 202}
     assert "Preference-Applied" not in answer.headers
+
+
+def test_what_two_services_know_stays_what_it_was_when_it_is_asked_again_in_another_stage(system):
+    complaint = system.submit(customer={"name": "Bo Li"})
+    reply = {"command": "RecordReply", "data": {"text": "Saturday is fine."}}
+    headers = {"Idempotency-Key": "saturday"}
+    with system.http() as client:
+        first = client.post(f"/api/complaints/{complaint}/commands", json=reply, headers=headers)
+        for command, data in BECOMES_OWNED:
+            assert system.ask(complaint, command, **data).status_code == 200, command
+        system.until(complaint, stage="fix")
+        again = client.post(f"/api/complaints/{complaint}/commands", json=reply, headers=headers)
+        assert (again.status_code, again.json()) == (200, first.json())
+        other = {"command": "RecordReply", "data": {"text": "Sunday is fine."}}
+        assert client.post(f"/api/complaints/{complaint}/commands", json=other, headers=headers).status_code == 422
+        types = [one["type"] for one in client.get(f"/api/complaints/{complaint}/history").json()["events"]]
+    assert types.count("intake.ReplyReceived.v1") == 1
+    assert "resolution.ReplyReceived.v1" not in types
 
 
 # ---- Kafka -----------------------------------------------------------------------------------------------------------------

@@ -56,6 +56,19 @@ def test_an_answer_after_a_decline_is_completed_without_a_start(system):
     assert follows(system, complaint, "") == "CompleteFix"
 
 
+def test_whoever_is_to_take_it_over_is_asked_to_accept_it(system):
+    complaint = system.submit()
+    for command, data in (("AssignOwner", {"owner": "person:anna"}), ("AcceptOwnership", {"by": "person:anna"})):
+        system.ask(complaint, command, **data)
+    system.ask(complaint, "TransferOwnership", to="person:ben", reason="away", story="The bread was wet, and it was the second time.")
+    assert system.until(complaint, asked="person:ben")["owner"] == "person:anna"
+    assert copied(system, complaint) == ("AcceptOwnership", ["by=person:ben"])
+    with system.http() as client:
+        assert "person:anna (person:ben is asked to take it over)" in client.get(f"/complaints/{complaint}").text
+    system.ask(complaint, "AcceptOwnership", by="person:ben")
+    assert system.until(complaint, owner="person:ben", asked=None)["accepted"] is True
+
+
 def test_an_owner_whose_name_means_something_to_a_shell_is_written_so_that_a_shell_keeps_it_whole(system):
     complaint = system.submit()
     system.ask(complaint, "AssignOwner", owner="person:anna;reboot")
