@@ -16,16 +16,21 @@ def taken_in(row: LedgerRow, seen: Seen, service: str, where: str) -> Seen | Non
     Raises:
         Stopped: where rows are missing before it (`gap`), or it is not what was written (`chain`).
     """
-    if row.position <= seen.position:
+    if row.position < seen.position or (row.position, row.hash) == (seen.position, seen.hash):
         return None
+    if row.position == seen.position:
+        raise Stopped("chain", f"{where} is another {service}'s position {row.position} than was taken in. {_ANOTHER}")
     if row.position > seen.position + 1:
         raise Stopped(
             "gap", f"{where} is {service}'s position {row.position}, but the last one taken in was {seen.position}: events are missing. "
             "Rebuild the topic from the ledger.",
         )  # fmt: skip
     if row.previous != seen.hash or row.chain(row.previous) != row.hash:
-        raise Stopped(
-            "chain", f"{service}'s position {row.position} at {where} does not follow from the one before: it was changed, or comes from "
-            "another ledger. Verify the ledger, then rebuild the topic from it.",
-        )  # fmt: skip
+        raise Stopped("chain", f"{service}'s position {row.position} at {where} does not follow from the one before. {_ANOTHER}")
     return Seen(row.position, row.hash)
+
+
+_ANOTHER = (
+    "It was changed, or comes from another ledger, such as an older one that was restored and decided on: `makegood verify` tells which "
+    "events the ledger has, and a backup which is right."
+)

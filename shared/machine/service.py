@@ -10,6 +10,7 @@ from shared.machine.group import Group
 from shared.machine.mind import Mind
 from shared.machine.relay import Outlet, Relay
 from shared.machine.shard import Shard, Terms
+from shared.machine.tail import Tail
 from shared.machine.told import Reader
 from shared.policy.loader import shipped_body
 from shared.settings import Settings, load
@@ -24,7 +25,7 @@ async def work(mind: Mind, settings: Settings, figures: Figures) -> None:
     """Decides until cancelled. Waits for PostgreSQL and Kafka as long as it takes. Raises Torn where the process must end."""
     pool = await store.connect(settings.database, mind.service, BATCHES_AT_ONCE + OTHER_CONNECTIONS)
     spare = await store.connect(settings.database, mind.service, 1)
-    outlet = Outlet(settings.kafka)
+    outlet, tail = Outlet(settings.kafka), Tail(settings.kafka, mind.service)
     try:
         generation, _, shards = await store.installation(pool)
         reader = Reader(mind, shards, settings.submission_topics, generation)
@@ -32,7 +33,7 @@ async def work(mind: Mind, settings: Settings, figures: Figures) -> None:
         def relay(shard: int, epoch: int) -> Relay:
             return Relay(shard, epoch, mind.service, generation, reader=reader, pool=pool, outlet=outlet)
 
-        terms = Terms(mind, reader, pool, spare, relay, {}, shipped_body())
+        terms = Terms(mind, reader, pool, spare, tail, relay, {}, shipped_body())
         group = Group(
             settings.kafka, mind.service, reader.topics, settings.session_timeout_ms,
             lambda shard, feed: Shard(shard, feed, settings.batch_records, terms),
@@ -41,6 +42,7 @@ async def work(mind: Mind, settings: Settings, figures: Figures) -> None:
         await group.run()
     finally:
         await outlet.close()
+        await tail.close()
         pool.terminate()
         spare.terminate()
 

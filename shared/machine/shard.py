@@ -23,6 +23,7 @@ from shared.machine.head import Head
 from shared.machine.mind import Mind, Timer
 from shared.machine.relay import Relay
 from shared.machine.rows import Live
+from shared.machine.tail import Tail, must_have
 from shared.machine.told import APPENDED, SHARD, Reader, Record, Told
 from shared.machine.worker import Feed, Worker, passes
 from shared.policy.model import Policy
@@ -47,6 +48,7 @@ class Terms:
     pool: asyncpg.Pool
     spare: asyncpg.Pool
     """For whoever takes a shard over from a frozen process."""
+    tail: Tail
     relay: Callable[[int, int], Relay]
     """Makes a shard's relay, given the shard and its epoch."""
     policies: dict[str, Policy]
@@ -77,6 +79,7 @@ class Shard(Worker):
         taking = store.Taking(self.shard, self._name, self._had, self._unsettled)
         self._head = self._taken_over = await store.take_over(self.pool, self._terms.spare, taking)
         self._had, self._unsettled, self._stands = True, None, (self._head.attempts, self._head.trying)
+        await self._must_have_what_was_told()
         await self._make_room(self._head)
         ranges = await self.feed.ranges(self.shard)
         self._begin(ranges, self._head.offsets, self._head.incarnations, self.reader.events_of)
@@ -91,6 +94,12 @@ class Shard(Worker):
         finally:
             relaying.cancel()
             await asyncio.gather(relaying, return_exceptions=True)
+
+    async def _must_have_what_was_told(self) -> None:
+        """Raises Stopped where Kafka has events that are not in the ledger: it is an older one."""
+        last = await self._terms.tail.last(self.shard)
+        async with self.pool.acquire() as connection:
+            await must_have(connection, self.mind.service, self.shard, self._head.position, last)
 
     async def _decide_all(self, relaying: asyncio.Task[None]) -> None:
         alone = self.batch_records + store.DUE_MAX if self._taken_over.attempts >= DEATHS else 0
