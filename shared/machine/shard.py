@@ -21,15 +21,18 @@ from shared.machine.clock import Clock
 from shared.machine.deciding import Batch, Key, Known
 from shared.machine.head import Head
 from shared.machine.mind import Mind, Timer
+from shared.machine.patience import PASSING
 from shared.machine.relay import Relay
 from shared.machine.rows import Live
 from shared.machine.tail import Tail, must_have
 from shared.machine.told import APPENDED, SHARD, Reader, Record, Told
-from shared.machine.worker import Feed, Worker, passes
+from shared.machine.worker import WELL_AFTER_SECONDS, Feed, Worker, passes
 from shared.policy.model import Policy
 
 DEATHS = 3
 """After so many attempts without a committed batch inputs are tried one by one; after so many of one input alone, it is given up."""
+DECIDING_SECONDS = 0.5
+"""After so long a batch is full, however few inputs it has: PostgreSQL waits for it, and so do the other shards."""
 ROOM_ROWS = 100_000
 """So many rows are written at most before room is made again; a piece is made a million rows ahead."""
 ROOM_PAUSE_SECONDS = 10.0
@@ -57,6 +60,10 @@ class Terms:
     """What an installation begins with: the body of a `PublishPolicy`."""
 
 
+class TooSlow(Exception):
+    """An input takes longer to decide than PostgreSQL waits for a transaction: it does not pass by itself."""
+
+
 class Shard(Worker):
     """One shard."""
 
@@ -68,9 +75,14 @@ class Shard(Worker):
         self._name, self._had = uuid4().hex, False
         self._head = self._taken_over = Head(shard)
         self._clock = Clock()
-        self._stands: tuple[int, str] = (0, "")
+        self._ahead: Mapping[str, int] = {}
+        """How far the topics went from which there was something to read when the shard was taken over: what it died of may be there."""
+        self._deciding_seconds = 0.0
+        """Of the batch that is under way."""
+        self._attempted = False
+        """Whether the attempt is counted."""
         self._unsettled: tuple[int, str] | None = None
-        """The head's attempts and what is being tried, and as they were before the attempt that is under way."""
+        """The attempts, and what was being tried, as they were before the attempt that is under way."""
         self._room, self._room_at = Head(shard), 0.0
         self._relay: Relay | None = None
 
@@ -78,11 +90,12 @@ class Shard(Worker):
         self._cache.forget()
         taking = store.Taking(self.shard, self._name, self._had, self._unsettled)
         self._head = self._taken_over = await store.take_over(self.pool, self._terms.spare, taking)
-        self._had, self._unsettled, self._stands = True, None, (self._head.attempts, self._head.trying)
+        self._had, self._unsettled, self._attempted = True, None, False
         await self._must_have_what_was_told()
         await self._make_room(self._head)
         ranges = await self.feed.ranges(self.shard)
         self._begin(ranges, self._head.offsets, self._head.incarnations, self.reader.events_of)
+        self._ahead = {topic: there.end for topic, there in ranges.items() if there.end > self.watch.offsets[topic]}
         self._relay = self._terms.relay(self.shard, self._head.epoch)
         relaying = asyncio.create_task(self._relay.run(self._head.position))
         try:
@@ -103,36 +116,40 @@ class Shard(Worker):
 
     async def _decide_all(self, relaying: asyncio.Task[None]) -> None:
         alone = self.batch_records + store.DUE_MAX if self._taken_over.attempts >= DEATHS else 0
-        attempted = False
         records: Sequence[Record] = []  # first of all the first policy, and what came due meanwhile
         while True:
-            if alone or not attempted:
-                attempted = await self._mark_attempt(records, alone=alone > 0)
-            if await self._decide(records, due_max=1 if alone else store.DUE_MAX) and records:
-                self._taken(len(records))
-            alone = max(0, alone - 1)
+            if alone or not self._attempted:
+                await self._mark_attempt(records, alone=alone > 0)
+            if taken := await self._decide(records, due_max=1 if alone else store.DUE_MAX):
+                self._taken(taken)
+            alone = alone - 1 if alone and self._head.attempts else 0
             records = await self._records(self._cache.next_due, [relaying], limit=1 if alone else 0)
             if self.stopping:
+                await self._settle()
                 return
 
-    async def _mark_attempt(self, records: Sequence[Record], *, alone: bool) -> bool:
+    async def _mark_attempt(self, records: Sequence[Record], *, alone: bool) -> None:
         """Counts an attempt before it is made, and says which input is tried, if alone: should the process die, the next one knows.
 
-        Nothing is marked where there is nothing to try; whether something was.
+        One attempt is counted for each time that the shard is taken over; nothing is marked where there is nothing to try.
         """
         async with self.pool.acquire() as connection:
             due = await store.read_due(connection, self.shard, datetime.now(UTC), 1)
             if not due and not records:
-                return False
-            trying = ""
+                return
+            trying, before = "", self._taken_over.trying
             if alone:
                 trying = due[0].place if due else _place(records[0])
                 place, deaths = self._tried
                 trying = f"{trying}#{deaths + 1 if place == trying else 1}"
-            self._unsettled = self._stands
-            await store.mark_attempt(connection, self.shard, self._head.epoch, trying)
-        self._stands = (self._stands[0] + 1, trying)
-        return True
+            self._unsettled, self._attempted = (self._taken_over.attempts, before), True
+            await store.mark_attempts(connection, self.shard, self._head.epoch, self._taken_over.attempts + 1, trying)
+
+    async def _settle(self) -> None:
+        """Whoever is told to stop has not died."""
+        if self._unsettled is not None:
+            async with self.pool.acquire() as connection:
+                await store.mark_attempts(connection, self.shard, self._head.epoch, *self._unsettled)
 
     @property
     def _tried(self) -> tuple[str, int]:
@@ -146,8 +163,18 @@ class Shard(Worker):
 
     # ---- one batch ---------------------------------------------------------------------------------------------------------
 
-    async def _decide(self, records: Sequence[Record], due_max: int) -> bool:
-        """One batch. Whether the records were taken in: due timers go first and may fill it.
+    async def _decide(self, records: Sequence[Record], due_max: int) -> int:
+        """One batch. How many of the records were taken in: due timers go first and may fill it, and it is full after a while."""
+        self._deciding_seconds = 0.0
+        try:
+            return await self._batch(records, due_max)
+        except PASSING as error:
+            if self._deciding_seconds < store.SILENCE_SECONDS:
+                raise
+            raise TooSlow(f"deciding took {self._deciding_seconds:.1f} s, and PostgreSQL waits for {store.SILENCE_SECONDS} s") from error
+
+    async def _batch(self, records: Sequence[Record], due_max: int) -> int:
+        """See `_decide`.
 
         Args:
             records: What was fetched.
@@ -169,19 +196,21 @@ class Shard(Worker):
             fresh = [one for one in told if one.offset >= head.offsets.get(one.topic, 0)]
             due = await self._due(connection, now, due_max)
             if not fresh and not due and head.policy:
-                return True
+                return len(records)
             loaded, known = await self._known(connection, head, fresh, due)
             batch = Batch(self.mind, self.reader, head, now, known)
             batch.rows.received_at = received_at
-            took_records = len(due) < due_max
-            cleared = self._fill(batch, due, fresh if took_records else [])
+            cleared, took = self._fill(batch, due, fresh if len(due) < due_max else [])
+            taken = len(told) if took == len(fresh) else next(n for n, one in enumerate(told) if one is fresh[took])
+            if self._is_through(batch.head, taken):
+                batch.head.attempts = 0
             changes = _timer_changes(batch, known, cleared)
             await store.write(connection, batch, changes)
             next_due = await self._next_due(connection, changes, fired=bool(due))
         self._cache.committed(batch, loaded, next_due)
         self._committed(batch, time.perf_counter() - began)
         await self._make_room(batch.head)
-        return took_records
+        return taken
 
     def _renew(self, head: Head) -> None:
         """The offsets of an events topic that was made anew begin anew, too; its positions tell what was seen."""
@@ -190,24 +219,47 @@ class Shard(Worker):
                 head.offsets.pop(topic, None)
             head.incarnations[topic] = incarnation
 
-    def _fill(self, batch: Batch, due: Sequence[store.Due], fresh: Sequence[Told]) -> list[tuple[Key, str]]:
-        """Gives the batch its inputs: what came due, then the records. The timers that nobody wants any more."""
+    def _fill(self, batch: Batch, due: Sequence[store.Due], fresh: Sequence[Told]) -> tuple[list[tuple[Key, str]], int]:
+        """Gives the batch its inputs until it is full: what came due, then the records.
+
+        The timers that nobody wants any more, and how many of the records it has.
+        """
+        began, inputs, taken = time.monotonic(), 0, 0
         batch.begin(self._terms.default_policy)
         unwanted = []
+
+        def is_full() -> bool:
+            self._deciding_seconds = time.monotonic() - began
+            return inputs > 0 and self._deciding_seconds > DECIDING_SECONDS
+
         for one in due:
+            if is_full():
+                break
             if batch.wants(one.timer, one.key):
                 batch.take(self.reader.timer(one.timer, *one.key), fatal=self._is_fatal(one.place))
             else:
                 unwanted.append((one.key, one.timer.timer))
+            inputs += 1
         for told in fresh:
+            if is_full():
+                break
             batch.take(told, fatal=self._is_fatal(_place(told)))
+            inputs, taken = inputs + 1, taken + 1
         batch.rows.end()
-        return unwanted
+        is_full()
+        return unwanted, taken
+
+    def _is_through(self, head: Head, taken: int) -> bool:
+        """Whether the shard has come as far as Kafka went when it was taken over, or for a while there has been nothing more to read."""
+        if all(head.offsets.get(topic, 0) >= end for topic, end in self._ahead.items()):
+            return True
+        return len(self._inbox) <= taken and time.monotonic() - self._began > WELL_AFTER_SECONDS
 
     def _committed(self, batch: Batch, seconds: float) -> None:
         self._head = batch.head
         self._clock.committed(batch.head.now)
-        self._stands, self._unsettled = (0, ""), None
+        if not batch.head.attempts:
+            self._unsettled = None
         assert self._relay is not None, "who decides has a relay"
         self._relay.offer(batch.rows.ledger)
         watch = self.watch

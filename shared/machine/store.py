@@ -24,8 +24,10 @@ LOCK_PATIENCE_SECONDS = 0.5
 """After so long whoever holds a head that is taken over is ended: it is fenced already."""
 DUE_MAX = 500
 """Most timers of one batch."""
-SESSION = {"idle_in_transaction_session_timeout": "2000", "statement_timeout": "30000", "timezone": "UTC"}
-"""Milliseconds. A session that falls silent in a transaction is ended by the server, so that it keeps no head locked."""
+SILENCE_SECONDS = 2.0
+"""A session that says nothing for so long in a transaction is ended by the server, so that it keeps no head locked."""
+SESSION = {"idle_in_transaction_session_timeout": str(int(SILENCE_SECONDS * 1000)), "statement_timeout": "30000", "timezone": "UTC"}
+"""Milliseconds."""
 
 log = structlog.get_logger()
 
@@ -148,11 +150,17 @@ async def make_room(connection: Connection, head: Head) -> None:
     await connection.execute("SELECT make_room($1, $2, $3, clock_timestamp())", head.shard, head.entry, head.position)
 
 
-async def mark_attempt(connection: Connection, shard: int, epoch: int, trying: str) -> None:
-    """Counts an attempt, before it is made. `trying`: the input that is tried alone and how often by now; empty for a whole batch."""
-    await connection.execute(
-        "UPDATE head SET attempts = attempts + 1, trying = $3 WHERE shard = $1 AND epoch = $2", shard, epoch, trying
-    )  # fmt: skip
+async def mark_attempts(connection: Connection, shard: int, epoch: int, attempts: int, trying: str) -> None:
+    """Says how many attempts there were with the one that comes now.
+
+    Args:
+        connection: The service's.
+        shard: Which one.
+        epoch: Whose attempt it is.
+        attempts: How often the shard was taken over without coming as far as Kafka went then.
+        trying: The input that is tried alone and how often by now; empty for a whole batch.
+    """
+    await connection.execute("UPDATE head SET attempts = $3, trying = $4 WHERE shard = $1 AND epoch = $2", shard, epoch, attempts, trying)
 
 
 def _head(row: Any) -> Head:
@@ -246,9 +254,9 @@ async def write(connection: Connection, batch: Batch, timers: TimerChanges) -> N
     seen = {name: (one.position, one.hash.hex()) for name, one in head.seen.items()}
     await connection.execute(
         "UPDATE head SET entry = $2, journal_hash = $3, position = $4, hash = $5, now = $6, policy = $7, rules = $8, offsets = $9,"
-        " incarnations = $10, seen = $11, attempts = 0, trying = '', sealed_at = $12 WHERE shard = $1",
+        " incarnations = $10, seen = $11, attempts = $12, trying = '', sealed_at = $13 WHERE shard = $1",
         head.shard, head.entry, head.journal_hash, head.position, head.hash, head.now, head.policy, head.rules, _json(head.offsets),
-        _json(head.incarnations), _json(seen), head.sealed_at,
+        _json(head.incarnations), _json(seen), head.attempts, head.sealed_at,
     )  # fmt: skip
 
 
