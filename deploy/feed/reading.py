@@ -1,4 +1,8 @@
-"""Files as rows, one at a time: never a whole file in memory. Plain or gzipped; `-` is standard input."""
+"""Files as rows, one at a time: never a whole file in memory. Plain or gzipped; `-` is standard input.
+
+CSV is read strictly: text after a closing quotation mark, or one that is never closed, makes a bad row. Read leniently, the rows
+that follow it would end inside a field, and nobody would hear of them.
+"""
 
 import csv
 import gzip
@@ -20,6 +24,8 @@ STANDARD_INPUT = "-"
 GZIP_MAGIC = b"\x1f\x8b"
 LINE_BYTES_MAX = 4 * 1024 * 1024
 """A longer line of JSON is no complaint: the narrative ends at 60,000 characters."""
+FIELD_CHARACTERS_MAX = 16 * 1024 * 1024
+"""A longer field is no field: a quotation mark was not closed. Up to here, what is too long is refused by what it means."""
 LOOKED_AT_BYTES = 8192
 ODD_MAX = 0.1
 """Of a file's beginning, the share of what is no character of a text: more than that is no text."""
@@ -27,6 +33,8 @@ UTF_16 = (b"\xff\xfe", b"\xfe\xff")
 ODD = re.compile("[\x00-\x08\x0b\x0e-\x1f\x7f\udc80-\udcff]")
 SEPARATORS = {";": "semicolons", "\t": "tabs", "|": "bars"}
 """What else than commas separates the columns of a file that calls itself CSV."""
+
+csv.field_size_limit(FIELD_CHARACTERS_MAX)
 
 
 class BadFile(ValueError):
@@ -48,6 +56,8 @@ class Line:
 
 UNREADABLE = (EOFError, OSError, zlib.error)
 """What a damaged file raises."""
+NEVER_CLOSED, TOO_LONG = "unexpected end of data", "field limit"
+"""How the csv module says so: its errors have no kinds."""
 HeaderReader = Callable[[list[str]], Format]
 """Finds the format by a file's header; it raises BadFile where the header is of another kind of file."""
 
@@ -98,7 +108,7 @@ def csv_lines(file: str, by_header: HeaderReader, *, exact: bool = False) -> Ite
     with opened(file) as (content, raw):
         place = _place(file, raw)
         text = io.TextIOWrapper(cast("BinaryIO", content), encoding="utf-8-sig", errors="surrogateescape", newline="")
-        records = csv.reader(text)
+        records = csv.reader(text, strict=True)
         names, form = _understood(_header(records), by_header, exact=exact)
         while True:
             number = records.line_num + 1
@@ -107,7 +117,9 @@ def csv_lines(file: str, by_header: HeaderReader, *, exact: bool = False) -> Ite
             except StopIteration:
                 return
             except csv.Error as error:
-                yield Line(file, number, None, f"this is not CSV: {error}", place())
+                yield Line(file, number, None, _no_csv(error, number, records.line_num), place())
+                if TOO_LONG in str(error):
+                    return
                 continue
             except UNREADABLE as error:
                 yield Line(file, number, None, f"the file cannot be read beyond this line: {error}", place())
@@ -115,6 +127,16 @@ def csv_lines(file: str, by_header: HeaderReader, *, exact: bool = False) -> Ite
             if not record:
                 continue
             yield _csv_line(file, number, names, record, form=form, read_bytes=place())
+
+
+def _no_csv(error: csv.Error, first: int, last: int) -> str:
+    """Why the lines from `first` to `last` are no record."""
+    if TOO_LONG in str(error):
+        return f"a field is longer than {FIELD_CHARACTERS_MAX} characters: is a quotation mark missing? The file is not read beyond it"
+    if NEVER_CLOSED in str(error):
+        inside = f"the lines to {last}, the file's last, stand inside it" if last > first else "it seems to be cut off"
+        return f"a quotation mark is never closed; {inside}"
+    return f"this is not CSV: {error}"
 
 
 def _csv_line(file: str, number: int, names: list[str], record: list[str], *, form: Format, read_bytes: int) -> Line:

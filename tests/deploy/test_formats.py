@@ -5,6 +5,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
+from deploy.feed import reading
 from deploy.feed.reading import BadFile, csv_lines, header_of, json_lines, known
 from deploy.formats import cfpb, incidents, nyc311
 from deploy.formats.plain import BadMap, by_header, csv_format, parse_map
@@ -177,6 +178,40 @@ def test_records_are_rows_and_lines_are_where_they_begin(tmp_path, zipped):
 def test_a_cut_last_record_is_a_bad_row(tmp_path):
     (line,) = csv_lines(written(tmp_path, as_csv(HEADER) + "01-02-2023,Pro"), known(cfpb.FORMAT))
     assert line.bad == "2 of 5 fields; it seems to be cut off"
+
+
+def tickets(tmp_path, text):
+    form = csv_format({"ref": "ref", "narrative": "narrative"}, "shop")
+    return [line.bad or line.fields["ref"] for line in csv_lines(written(tmp_path, "ref,narrative\n" + text), known(form), exact=True)]
+
+
+def test_a_quotation_mark_that_is_never_closed_makes_a_bad_row_of_all_that_stands_inside(tmp_path):
+    text = 'A-0,"The bread\nwas wet."\nA-1,"The bread was wet.\nA-2,The cake was dry.\nA-3,It was late.\n'
+    never_closed = "a quotation mark is never closed; "
+    assert tickets(tmp_path, text) == ["A-0", never_closed + "the lines to 6, the file's last, stand inside it"]
+    assert tickets(tmp_path, 'A-1,"The bre') == [never_closed + "it seems to be cut off"]
+    assert tickets(tmp_path, 'A-1,"The bread"') == ["A-1"]
+
+
+def test_a_row_that_begins_inside_a_field_of_another_is_not_taken_for_a_part_of_it(tmp_path):
+    bad, whole = tickets(tmp_path, 'A-1,"The bread was wet.\nA-2,"The cake was dry."\nA-3,It was late.\n')
+    assert bad.startswith("this is not CSV: ")
+    assert whole == "A-3"
+
+
+def test_the_lines_of_a_long_field_are_no_rows_of_their_own(tmp_path):
+    long = "\n99,ghost" * 20_000
+    assert tickets(tmp_path, f'A-1,"{long}"\nA-2,"It was late."\n') == ["A-1", "A-2"], "its length is judged by what it means"
+
+
+def test_beyond_a_field_without_an_end_nothing_is_guessed(tmp_path, monkeypatch):
+    monkeypatch.setattr(reading, "FIELD_CHARACTERS_MAX", 100)
+    before = csv.field_size_limit(reading.FIELD_CHARACTERS_MAX)
+    try:
+        (line,) = tickets(tmp_path, 'A-1,"The bread was wet.\n' + "99,ghost\n" * 100)
+    finally:
+        csv.field_size_limit(before)
+    assert line == "a field is longer than 100 characters: is a quotation mark missing? The file is not read beyond it"
 
 
 def test_a_file_that_is_cut_in_its_zip_says_so_and_ends(tmp_path):
