@@ -4,7 +4,6 @@ import asyncio
 import enum
 from collections.abc import Iterator
 from contextlib import ExitStack
-from itertools import chain
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -16,7 +15,7 @@ from deploy.cli import output
 from deploy.cli.address import kafka_address
 from deploy.cli.exits import Exit, stop
 from deploy.cli.options import Home
-from deploy.feed.reading import STANDARD_INPUT, BadFile, HeaderReader, Line, csv_lines, header_of, json_lines, known, size_of
+from deploy.feed.reading import BadFile, HeaderReader, Line, csv_lines, header_of, is_read_once, json_lines, known, size_of
 from deploy.feed.submissions import Terms, validate_only
 from deploy.feed.submissions import submit as submit_rows
 from deploy.feed.tally import Tally
@@ -66,9 +65,9 @@ class _Reader:
         return noted
 
     def check(self, files: list[str]) -> None:
-        """Looks at every file's header before anything is sent. Raises BadFile, OSError."""
+        """Looks at every file's header before anything is sent, where that takes nothing away. Raises BadFile, OSError."""
         for file in files:
-            if file != STANDARD_INPUT:
+            if not is_read_once(file):
                 try:
                     header_of(file, self.headers() if self.kind is not Kind.JSONL else None, exact=self.kind is Kind.CSV)
                 except BadFile as bad:
@@ -76,10 +75,11 @@ class _Reader:
 
     def lines(self, files: list[str]) -> Iterator[Line]:
         """Every row of every file, in order."""
-        done = 0
-        for line in chain.from_iterable(self.one(file) for file in files):
-            yield line
-            self.read_bytes = done + line.read_bytes
+        for file in files:
+            done = self.read_bytes
+            for line in self.one(file):
+                yield line
+                self.read_bytes = done + line.read_bytes
 
     def one(self, file: str) -> Iterator[Line]:
         """The rows of one file."""
@@ -95,7 +95,7 @@ def register(app: typer.Typer) -> None:
 
 def submit(
     *,
-    files: Annotated[list[str], typer.Argument(metavar="FILE...", help="Files, plain or gzipped; - is standard input.")],
+    files: Annotated[list[str], typer.Argument(metavar="FILE...", help="Files or pipes, plain or gzipped; - is standard input.")],
     kind: Annotated[Kind, typer.Option("--format", help="What the files are.")],
     mapping: Annotated[
         list[str] | None, typer.Option("--map", metavar="FIELD=COLUMN", help="csv: which column a field comes from; repeat it.")

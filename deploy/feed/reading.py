@@ -1,5 +1,7 @@
 """Files as rows, one at a time: never a whole file in memory. Plain or gzipped; `-` is standard input.
 
+What is no file on disk is read once, from beginning to end, and each row is handed on as soon as it is there.
+
 CSV is read strictly: text after a closing quotation mark, or one that is never closed, makes a bad row. Read leniently, the rows
 that follow it would end inside a field, and nobody would hear of them.
 """
@@ -8,7 +10,7 @@ import csv
 import gzip
 import io
 import re
-import sys
+import stat
 import zlib
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
@@ -21,6 +23,8 @@ from pydantic_core import from_json
 from deploy.formats.rows import BadRow, Fields, Format, canonical
 
 STANDARD_INPUT = "-"
+STDIN = 0
+"""Its descriptor."""
 GZIP_MAGIC = b"\x1f\x8b"
 LINE_BYTES_MAX = 4 * 1024 * 1024
 """A longer line of JSON is no complaint: the narrative ends at 60,000 characters."""
@@ -77,16 +81,13 @@ def known(form: Format) -> HeaderReader:
 @contextmanager
 def opened(file: str) -> Iterator[tuple[IO[bytes], BinaryIO]]:
     """The file's content, and the raw file beneath, whose place tells how far we are. Raises OSError, and BadFile for what is no text."""
-    raw: BinaryIO = sys.stdin.buffer if file == STANDARD_INPUT else Path(file).open("rb")  # noqa: SIM115 - closed below
-    try:
-        seen = raw.peek(len(GZIP_MAGIC))  # type: ignore[attr-defined]
+    # Standard input gets a reader of our own: nobody can wait for the one of sys while the process ends.
+    with open(STDIN, "rb", closefd=False) if file == STANDARD_INPUT else Path(file).open("rb") as raw:
+        seen = raw.peek(len(GZIP_MAGIC))
         content = cast("IO[bytes]", gzip.GzipFile(fileobj=raw, mode="rb")) if seen[:2] == GZIP_MAGIC else raw
         with suppress(*UNREADABLE):  # whoever reads on will say so
             _check_is_text(content.peek(LOOKED_AT_BYTES)[:LOOKED_AT_BYTES])  # type: ignore[attr-defined]
         yield content, raw
-    finally:
-        if file != STANDARD_INPUT:
-            raw.close()
 
 
 def _check_is_text(beginning: bytes) -> None:
@@ -106,7 +107,7 @@ def csv_lines(file: str, by_header: HeaderReader, *, exact: bool = False) -> Ite
         exact: Whether column names are taken as they are written, rather than in their canonical form.
     """
     with opened(file) as (content, raw):
-        place = _place(file, raw)
+        place = _place(raw)
         text = io.TextIOWrapper(cast("BinaryIO", content), encoding="utf-8-sig", errors="surrogateescape", newline="")
         records = csv.reader(text, strict=True)
         names, form = _understood(_header(records), by_header, exact=exact)
@@ -152,7 +153,7 @@ def _csv_line(file: str, number: int, names: list[str], record: list[str], *, fo
 def json_lines(file: str, source: str | None) -> Iterator[Line]:
     """The lines of a JSON Lines file, each a `SubmitComplaint`; `source` is for those without one. Raises OSError."""
     with opened(file) as (content, raw):
-        place = _place(file, raw)
+        place = _place(raw)
         number = 0
         while True:
             try:
@@ -164,8 +165,9 @@ def json_lines(file: str, source: str | None) -> Iterator[Line]:
                 return
             number += 1
             if len(line) > LINE_BYTES_MAX:
-                while line and not line.endswith(b"\n"):
-                    line = content.readline(LINE_BYTES_MAX)
+                with suppress(*UNREADABLE):  # whoever reads on will say so
+                    while line and not line.endswith(b"\n"):
+                        line = content.readline(LINE_BYTES_MAX)
                 yield Line(file, number, None, f"longer than {LINE_BYTES_MAX} bytes", place())
             elif line.strip():
                 yield _json_line(file, number, line, source, place())
@@ -181,14 +183,19 @@ def _json_line(file: str, number: int, line: bytes, source: str | None, read_byt
     return Line(file, number, {"source": source, **found} if source else found, "", read_bytes)
 
 
-def _place(file: str, raw: BinaryIO) -> Callable[[], int]:
-    return (lambda: 0) if file == STANDARD_INPUT else raw.tell
+def _place(raw: BinaryIO) -> Callable[[], int]:
+    return raw.tell if raw.seekable() else lambda: 0
+
+
+def is_read_once(file: str) -> bool:
+    """Whether what was read of it is gone then: standard input, a pipe, a terminal. Raises OSError."""
+    return file == STANDARD_INPUT or not (Path(file).is_dir() or stat.S_ISREG(Path(file).stat().st_mode))
 
 
 def size_of(files: Iterable[str]) -> int | None:
-    """The files' bytes on disk altogether; None where standard input is among them. Raises OSError."""
+    """The files' bytes on disk altogether; None where one of them is no file on disk. Raises OSError."""
     listed = list(files)
-    return None if STANDARD_INPUT in listed else sum(Path(file).stat().st_size for file in listed)
+    return None if any(map(is_read_once, listed)) else sum(Path(file).stat().st_size for file in listed)
 
 
 def header_of(file: str, by_header: HeaderReader | None, *, exact: bool = False) -> None:

@@ -9,11 +9,11 @@ import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from itertools import islice
 from uuid import uuid4
 
 from pydantic import ValidationError
 
+from deploy.feed.ahead import Ahead
 from deploy.feed.answers import answer_in
 from deploy.feed.listener import Listener
 from deploy.feed.reading import Line
@@ -26,7 +26,6 @@ from shared.contract.machine import NOT_TAKEN
 
 UNDER_WAY_MAX = 10_000
 """Rows sent and not yet answered, at most."""
-CHUNK_ROWS = 100
 INTAKE_EVENTS = events_topic("intake")
 
 Progress = Callable[[int, int], None]
@@ -128,10 +127,11 @@ class _Submission:
 
     async def feed(self, lines: Iterator[Line]) -> None:
         """Sends every row, and ends when all are answered."""
-        while chunk := await asyncio.to_thread(lambda: list(islice(lines, CHUNK_ROWS))):
-            for line in chunk:
-                await self.send(line)
-            self.progress(self.read, self.tally.rows)
+        with Ahead(lines) as ahead:
+            while rows := await ahead.taken():
+                for line in rows:
+                    await self.send(line)
+                self.progress(self.read, self.tally.rows)
         if not self.terms.wait:
             async with asyncio.timeout(self.terms.timeout_seconds):
                 await self.sender.flushed()

@@ -2,11 +2,16 @@
 
 import gzip
 import json
+import os
+import subprocess
+import sys
+from pathlib import Path
 from uuid import uuid4
 
 import pytest
 
 from deploy.cli.exits import Exit
+from shared.contract.envelope import complaint_id
 from tests.deploy.cli.conftest import makegood
 
 CSV = ["submit", "--format", "csv", "--source", "files", "--map", "ref=Ticket", "--map", "narrative=Text"]
@@ -100,3 +105,39 @@ def test_a_text_with_a_few_odd_characters_is_still_a_text(cli, file):
     line = json.dumps({"ref": uuid4().hex, "narrative": "Grün, weiß, naïve " * 20}, ensure_ascii=False)
     done = cli("submit", "--format", "jsonl", "--source", "files", file(line.encode() + b'\n{"ref": "\xff\x00"}\n'), "--json")
     assert (done.code, done.json["accepted"], done.json["bad"]) == (Exit.DONE, 1, 1)
+
+
+def piped(system, *words, shell):
+    """Runs `makegood submit` as a program: `shell` says where `$@`, its words, go."""
+    program = [str(Path(sys.executable).with_name("makegood")), *words, "--json"]
+    env = {**os.environ, "MAKEGOOD_HOME": str(system.home)}
+    done = subprocess.run(
+        ["bash", "-c", shell, "bash", *map(str, program)], capture_output=True, text=True, env=env, timeout=60, check=False
+    )
+    assert done.returncode == Exit.DONE, done.stderr
+    return json.loads(done.stdout)
+
+
+@pytest.mark.parametrize(
+    "shell", ['"$@" <(cat {0})', 'cat {0} | "$@" -', 'cat {0} | "$@" /dev/stdin', '"$@" - <{0}', '"$@" <(gzip <{0}) {0}']
+)
+@pytest.mark.parametrize("kind", ["csv", "jsonl"])
+def test_a_pipe_is_as_good_as_a_file(system, file, kind, shell):
+    lines = "".join(json.dumps({"ref": uuid4().hex, "narrative": "The bread was wet."}) + "\n" for _ in range(3))
+    path = file(tickets(3)) if kind == "csv" else file(lines, "tickets.jsonl")
+    words = CSV if kind == "csv" else ["submit", "--format", "jsonl", "--source", "files"]
+    counts = piped(system, *words, shell=shell.format(path))
+    assert (counts["accepted"], counts["bad"]) == (3, 0)
+
+
+def test_what_comes_from_a_pipe_is_submitted_while_the_pipe_is_open(system):
+    words = [str(Path(sys.executable).with_name("makegood")), "submit", "--format", "jsonl", "--source", "pipe", "--json", "-"]
+    env = {**os.environ, "MAKEGOOD_HOME": str(system.home)}
+    with subprocess.Popen(words, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env=env) as submitting:
+        for _ in range(2):
+            ref = uuid4().hex
+            submitting.stdin.write(json.dumps({"ref": ref, "narrative": "The bread was wet."}) + "\n")
+            submitting.stdin.flush()
+            system.until(complaint_id("pipe", ref), ref=ref)
+        submitting.stdin.close()
+        assert json.loads(submitting.stdout.read())["accepted"] == 2
