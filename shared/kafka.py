@@ -77,6 +77,9 @@ async def _end(producer: AIOKafkaProducer, patience_seconds: float) -> None:
     for batches in held._batches.values():  # noqa: SLF001 - one that was to be sent again is looked for among these when it fails
         held._pending_batches.update(batches)  # noqa: SLF001
     held.fail_all(KafkaError("it was given up"))
+    for batch in held._pending_batches:  # noqa: SLF001
+        if not batch._drain_waiter.cancelled():  # noqa: SLF001
+            batch._drain_waiter.exception()  # noqa: SLF001 - nobody waited for it: it is not to be complained of
 
 
 class _Uuid(AbstractType[bytes]):  # type: ignore[misc]  # the library has no types

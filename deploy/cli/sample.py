@@ -85,9 +85,11 @@ def sample(
         if not elsewhere:
             fed.note(stack.home, seed, summary)
     if summary.unanswered:
+        unknown = f" {summary.unacknowledged:,} of their messages: not acknowledged by Kafka; nobody knows whether it has them."
         stop(
-            f"{summary.unanswered} complaints got no answer within {timeout:g} s. What was sent is safe in Kafka and will be taken when the"
-            " services are back (`makegood status`). The same again goes on from there: nothing happens twice."
+            f"{summary.unanswered:,} complaint{'' if summary.unanswered == 1 else 's'} got no answer within {timeout:g} s."
+            f" What Kafka has acknowledged is safe in it; the services take it when they are back (`makegood status`)."
+            f"{unknown if summary.unacknowledged else ''} The same again goes on from there: nothing happens twice."
         )
     if summary.unexpected and not only:
         raise typer.Exit(Exit.FAILED)

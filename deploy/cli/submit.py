@@ -142,10 +142,7 @@ def submit(
     if as_json:
         print(tally.to_json(), flush=True)  # noqa: T201 - data goes to standard output
     if tally.unanswered:
-        stop(
-            f"{tally.unanswered:,} rows were sent and got no answer within {timeout:g} s. They are safe in Kafka and will be taken when"
-            " the services are back (`makegood status`). Run the same again for the counts: nothing happens twice."
-        )
+        stop(_given_up(tally, timeout))
     bad_rows = tally.outcomes["bad"]
     if bad_rows and (strict or bad_rows == tally.rows):
         raise typer.Exit(Exit.FAILED)
@@ -182,6 +179,23 @@ def _send(reader: _Reader, files: list[str], terms: Terms, tally: Tally) -> None
         asyncio.run(submit_rows(reader.lines(files), reader.columns, terms, tally, progress))
 
 
+def _given_up(tally: Tally, timeout: float) -> str:
+    """What is known of the rows without an answer."""
+    safe, unknown = tally.unanswered - tally.unacknowledged, tally.unacknowledged
+    said = [f"{_rows(tally.unanswered)} got no answer within {timeout:g} s."]
+    if safe:
+        said.append(f"{_rows(safe)}: safe in Kafka; the services take them when they are back (`makegood status`).")
+    if unknown:
+        said.append(f"{_rows(unknown)}: not acknowledged by Kafka; nobody knows whether it has them.")
+    if tally.cut_short:
+        said.append("What comes after them was not sent.")
+    return f"{' '.join(said)} Submit the same again: nothing happens twice."
+
+
+def _rows(many: int) -> str:
+    return f"{many:,} row{'' if many == 1 else 's'}"
+
+
 def _report(tally: Tally, errors: Path | None) -> None:
     for line in tally.shown:
         output.say(str(line))
@@ -190,8 +204,6 @@ def _report(tally: Tally, errors: Path | None) -> None:
         output.say(f"... and {more:,} more bad rows; {where}")
     counts = {name: count for name, count in tally.counts().items() if name != "rows"}
     took = f" in {tally.seconds:.1f} s" if tally.seconds else ""
-    output.say(
-        f"{tally.rows:,} row{'' if tally.rows == 1 else 's'}{took}: {', '.join(f'{count:,} {name}' for name, count in counts.items())}"
-    )
+    output.say(f"{_rows(tally.rows)}{took}: {', '.join(f'{count:,} {name}' for name, count in counts.items())}")
     if tally.updates:
         output.say(f"{tally.updates:,} of the repeated were updates: newer content of their upstream.")

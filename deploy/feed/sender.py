@@ -5,7 +5,7 @@ answer it once.
 """
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from contextlib import suppress
 from dataclasses import dataclass
 from types import TracebackType
@@ -80,6 +80,11 @@ class Sender:
         if not found:
             raise LookupError(f"Kafka has no topic {topic}")
         return len(found)
+
+    @property
+    def unacknowledged(self) -> Collection[Outgoing]:
+        """What was handed over and is not acknowledged: nobody knows whether Kafka has it."""
+        return self._unacknowledged.values()
 
     async def send(self, record: Outgoing) -> None:
         """Hands a record over; it is acknowledged later (`flushed`). Waits where too many are not acknowledged yet. Raises TooLarge."""

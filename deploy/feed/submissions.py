@@ -1,7 +1,7 @@
 """Submitting rows and hearing what became of each: a bounded number of them is under way at any time.
 
-The counts are the system's own answers, read from intake's events. What no answer came for lies safely in Kafka: the same file
-submitted again is answered as repeated, whatever happened.
+The counts are the system's own answers, read from intake's events. What no answer came for is safe in Kafka where Kafka has
+acknowledged it; of the rest nobody knows. The same file submitted again is answered as repeated or accepted, whatever happened.
 """
 
 import asyncio
@@ -19,7 +19,7 @@ from deploy.feed.listener import Listener
 from deploy.feed.reading import Line
 from deploy.feed.sender import Outgoing, Sender, TooLarge
 from deploy.feed.tally import BadLine, Tally
-from shared.contract.envelope import SUBMISSIONS, command_headers, complaint_id, events_topic, key_of
+from shared.contract.envelope import SUBMISSIONS, command_headers, complaint_id, events_topic, key_of, text_headers
 from shared.contract.in_words import in_words
 from shared.contract.intake import ANSWERS, SubmissionRepeated, SubmitComplaint
 from shared.contract.machine import NOT_TAKEN
@@ -105,7 +105,10 @@ class _Submission:
         self.sender, self.listener, self.columns, self.terms, self.tally, self.progress = sender, listener, columns, terms, tally, progress
         self.run_id = uuid4()
         self.under_way: dict[str, tuple[str, int]] = {}
+        self.sending = ""
+        """The message that is being handed over."""
         self.read = 0
+        self.reading = True
         self.answered_at = time.monotonic()
         self.changed = asyncio.Event()
 
@@ -123,6 +126,8 @@ class _Submission:
                 task.cancel()
             await asyncio.gather(*tasks, return_exceptions=True)
             self.tally.unanswered = len(self.under_way)
+            self.tally.unacknowledged = len(self.under_way.keys() & self.unacknowledged())
+            self.tally.cut_short = self.reading
             self.progress(self.read, self.tally.rows)
 
     async def feed(self, lines: Iterator[Line]) -> None:
@@ -132,11 +137,16 @@ class _Submission:
                 for line in rows:
                     await self.send(line)
                 self.progress(self.read, self.tally.rows)
+        self.reading = False
         if not self.terms.wait:
             async with asyncio.timeout(self.terms.timeout_seconds):
                 await self.sender.flushed()
         while self.under_way:
             await self.some_answered()
+
+    def unacknowledged(self) -> set[str]:
+        """The messages of which nobody knows whether Kafka has them."""
+        return {text_headers(record.headers)["ce_id"] for record in self.sender.unacknowledged} | {self.sending}
 
     async def some_answered(self) -> None:
         """Waits until something was heard, or a moment has passed."""
@@ -157,12 +167,14 @@ class _Submission:
             if not self.under_way:
                 self.answered_at = time.monotonic()
             self.under_way[message_id] = (line.file, line.number)
+        self.sending = message_id
         try:
             await self.sender.send(outgoing(found, message_id, datetime.now(UTC).isoformat()))
         except TooLarge as error:
             self.under_way.pop(message_id, None)
             self.tally.bad(BadLine(line.file, line.number, f"too large: {error}"))
             return
+        self.sending = ""
         if not self.terms.wait:
             self.tally.outcomes["sent"] += 1
 

@@ -35,6 +35,11 @@ class Tally:
     all_errors: IO[str] | None = None
     """Where every bad row is written, where somebody asked for it."""
     unanswered: int = 0
+    """Rows that were sent and that nobody answered in time."""
+    unacknowledged: int = 0
+    """How many of the unanswered Kafka has not acknowledged: nobody knows whether it has them."""
+    cut_short: bool = False
+    """Whether rows were left that were not even sent."""
     seconds: float = 0.0
 
     def bad(self, line: BadLine) -> None:

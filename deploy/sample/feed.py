@@ -7,7 +7,8 @@ moment from which all other times are counted, so that a second run of the same 
 
 import asyncio
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from itertools import islice
@@ -101,6 +102,8 @@ class _Feed:
         self.most = WORKED_MAX if terms.worked else SUBMITTED_MAX
         self.begun = 0
         self.sent_at: dict[str, float] = {}
+        self.sending: set[str] = set()
+        """The messages that are being handed over."""
         self.answered, self.answered_at, self.looked_at = 0, time.monotonic(), time.monotonic()
         self.positions: dict[TopicPartition, int] = {}
 
@@ -114,15 +117,10 @@ class _Feed:
         now, first = await self._opened()
         scripts = self._scripts(now)
         await self._begin_first(scripts, first)
-        began = time.monotonic()
-        while not self._is_silent():
-            await self._begin(scripts, began)
-            if not self.prompter.running and self.begun >= self.terms.complaints:
-                return
-            for heard in await self._heard():
-                await self._send(self.prompter.hear(heard))
-            await self._look()
+        with suppress(TimeoutError):
+            await self._go_on(scripts)
         self.summary.unanswered = len(self.prompter.running)
+        self.summary.unacknowledged = len({message.id for message in self.prompter.unanswered()} & self._unacknowledged())
 
     # ---- the beginning -----------------------------------------------------------------------------------------------------
 
@@ -176,7 +174,22 @@ class _Feed:
             await self._send(self.prompter.hear(first))
             return
 
+    def _unacknowledged(self) -> set[str]:
+        """The messages of which nobody knows whether Kafka has them."""
+        return self.sending.union(text_headers(record.headers)["ce_id"] for record in self.sender.unacknowledged)
+
     # ---- going on ----------------------------------------------------------------------------------------------------------
+
+    async def _go_on(self, scripts: Iterator[Script]) -> None:
+        """Until all scripts have ended, or there has been no answer for too long."""
+        began = time.monotonic()
+        while not self._is_silent():
+            await self._begin(scripts, began)
+            if not self.prompter.running and self.begun >= self.terms.complaints:
+                return
+            for heard in await self._heard():
+                await self._send(self.prompter.hear(heard))
+            await self._look()
 
     async def _begin(self, scripts: Iterator[Script], began: float) -> None:
         """As many more as may be under way, and as the rate allows."""
@@ -206,13 +219,17 @@ class _Feed:
         self.positions[partition] = position
         return True
 
-    async def _send(self, messages: Iterable[Message]) -> None:
+    async def _send(self, messages: Sequence[Message]) -> None:
+        """Hands them over. Raises TimeoutError where Kafka is away for too long."""
+        self.sending.update(message.id for message in messages)
         for message in messages:
             self.sent_at[message.id] = time.monotonic()
-            await self.sender.send(outgoing(message, self.shards))
+            async with asyncio.timeout(self.terms.timeout_seconds):
+                await self.sender.send(outgoing(message, self.shards))
+            self.sending.discard(message.id)
 
     async def _look(self) -> None:
-        """Now and then: what has waited for too long is sent again."""
+        """Now and then: what has waited for too long is sent again; what is not acknowledged, the sender sends again by itself."""
         now = time.monotonic()
         if (answered := self.summary.answered) != self.answered:
             self.answered, self.answered_at = answered, now
@@ -222,7 +239,8 @@ class _Feed:
         self.progress(self.summary.complaints)
         waiting = self.prompter.unanswered()
         self.sent_at = {message.id: self.sent_at[message.id] for message in waiting}
-        await self._send([message for message in waiting if now - self.sent_at[message.id] > AGAIN_SECONDS])
+        held = self._unacknowledged()
+        await self._send([message for message in waiting if now - self.sent_at[message.id] > AGAIN_SECONDS and message.id not in held])
 
     def _is_silent(self) -> bool:
         return time.monotonic() - self.answered_at > self.terms.timeout_seconds

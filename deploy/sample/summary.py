@@ -47,6 +47,8 @@ class Summary:
     shown: list[Unexpected] = field(default_factory=list)
     unanswered: int = 0
     """Scripts that were under way when no answer came any more."""
+    unacknowledged: int = 0
+    """Messages of theirs that Kafka has not acknowledged: nobody knows whether it has them."""
     seconds: float = 0.0
 
     @property
