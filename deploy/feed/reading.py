@@ -67,12 +67,15 @@ HeaderReader = Callable[[list[str]], Format]
 
 
 def known(form: Format) -> HeaderReader:
-    """The reader of headers for a format that is known beforehand: the columns it needs must be there."""
+    """The reader of headers for a format that is known beforehand: the columns it needs must be there, and none twice."""
 
     def check(header: list[str]) -> Format:
         missing = [column for column in form.needs if column not in header]
         if missing:
             raise BadFile(f"this is no {form.name} file: it has no column {', '.join(missing)}; it has {', '.join(header) or 'none'}")
+        for column in header:
+            if column and header.count(column) > 1:
+                raise BadFile(f"it has {header.count(column)} columns {column}: which of them counts?")
         return form
 
     return check

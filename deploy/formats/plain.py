@@ -39,13 +39,16 @@ def parse_map(pairs: Sequence[str]) -> dict[str, str]:
 
 
 def by_header(mapped: Mapping[str, str], header: Sequence[str]) -> dict[str, str]:
-    """The whole map for a file: as asked for, and columns that bear a field's name. Raises BadMap where a column is not there."""
+    """The whole map for a file: as asked for, and columns that bear a field's name. Raises BadMap where a column is not there, or twice."""
     for field, column in mapped.items():
         if column not in header:
             raise BadMap(f"{field}={column}: the file has no column {column!r}; it has {', '.join(header)}")
     whole = {field: field for field in header if field in FIELDS or (field.startswith(DETAIL) and len(field) > len(DETAIL))} | dict(mapped)
     if "ref" not in whole:
         raise BadMap("no column is mapped to ref, the upstream's own number: add --map ref=COLUMN")
+    for field, column in whole.items():
+        if header.count(column) > 1:
+            raise BadMap(f"{field}: the file has {header.count(column)} columns {column!r}: give each a name of its own")
     return whole
 
 

@@ -143,11 +143,16 @@ def test_a_day_alone_is_said_to_be_precise_to_the_day(text, precision):
         (["details.=A"], "no field"),
         (["ref=Nowhere"], "no column"),
         (["summary=A"], "ref"),
+        (["ref=C"], "ref: the file has 2 columns 'C'"),
     ],
 )
 def test_a_map_that_cannot_be_used_says_why(pairs, why):
     with pytest.raises(BadMap, match=why):
-        by_header(parse_map(pairs), ["A", "B"])
+        by_header(parse_map(pairs), ["A", "B", "C", "C"])
+
+
+def test_a_column_that_nobody_uses_may_be_there_twice():
+    assert by_header(parse_map(["ref=A", "summary=B"]), ["A", "B", "C", "C", "summary", "summary"]) == {"ref": "A", "summary": "B"}
 
 
 def written(tmp_path, text, *, zipped=False):
@@ -226,6 +231,12 @@ def test_a_file_that_is_cut_in_its_zip_says_so_and_ends(tmp_path):
 def test_a_file_of_another_kind_is_refused_before_its_rows(tmp_path):
     with pytest.raises(BadFile, match="no column unique_key"):
         header_of(written(tmp_path, as_csv(HEADER)), known(nyc311.FORMAT))
+
+
+def test_a_column_that_is_there_twice_is_refused_before_the_rows(tmp_path):
+    with pytest.raises(BadFile, match="it has 2 columns complaint_id: which of them counts"):
+        header_of(written(tmp_path, as_csv([*HEADER, "Complaint ID", "", ""])), known(cfpb.FORMAT))
+    header_of(written(tmp_path, as_csv([*HEADER, "", ""])), known(cfpb.FORMAT))
 
 
 def test_lines_of_json_keep_their_own_source(tmp_path):
