@@ -15,6 +15,7 @@ from deploy.database import NOT_THE_OWNER, NOTHING_THERE, connected, installatio
 from deploy.local import state
 from deploy.local.part import State
 from deploy.local.stack import Stack, running
+from deploy.roles import PROCESSES
 from shared.contract.envelope import SERVICES
 
 ASK_SECONDS = 3.0
@@ -88,7 +89,7 @@ def _parts(found: Status, written: state.StackState) -> None:
 
 async def _beyond(found: Status, stack: Stack) -> None:
     found.console, found.kafka, found.database = stack.console_url, stack.kafka, without_password(stack.owner_dsn)
-    addresses = {part["name"]: part["address"] for part in found.parts if part["address"].startswith("http")}
+    addresses = {part["name"]: part["address"] for part in found.parts if part["name"] in PROCESSES}
     if not addresses and stack.console_url:
         addresses = {"console": stack.console_url}
     async with httpx.AsyncClient(timeout=ASK_SECONDS, trust_env=False) as http:

@@ -56,8 +56,9 @@ class Settings(BaseSettings):
     session_timeout_ms: int = _setting(10_000, SERVICES, "Kafka's session time-out of a consumer, in milliseconds.", ge=1000)
     otlp: str = _setting(
         "",
-        "`makegood trace export`",
-        "Where traces go (OTLP over HTTP, e.g. http://127.0.0.1:4318/v1/traces); empty for nowhere.",
+        "`makegood up`, `makegood trace export`",
+        "Where traces go (OTLP over HTTP, e.g. http://127.0.0.1:4318/v1/traces); empty for nowhere. `makegood up` sends them there all the "
+        "time; on servers of your own `makegood trace export --follow` does.",
     )
     log_level: str = _setting("INFO", SERVICES, "DEBUG, INFO, WARNING or ERROR.")
 

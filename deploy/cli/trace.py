@@ -1,10 +1,13 @@
 """`makegood complaint trace` shows a complaint's trace; `makegood trace export` sends all of them to where traces are kept."""
 
+import asyncio
+from collections.abc import Callable
 from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated, Any
 from uuid import UUID
 
+import asyncpg
 import typer
 
 from deploy.cli import output
@@ -14,14 +17,19 @@ from deploy.cli.ids import complaint_of, unknown
 from deploy.cli.options import Home
 from deploy.cli.place import home_of, settings, stack_of
 from deploy.cli.waterfall import LEGEND, draw
-from deploy.database import connected, installation
+from deploy.database import NOT_THE_OWNER, NOTHING_THERE, Installation, connected, installation
 from deploy.local.stack import Stack
 from deploy.traces.export import Export, NotTaken, Place
 from deploy.traces.reading import of_complaint
+from shared.machine.patience import PASSING
 from shared.machine.traces import Span
 
 PLACE = "traces.json"
 """In the home: how far the traces were exported."""
+AGAIN_SECONDS = 1.0
+"""Before a follower connects again."""
+LASTING = (*NOTHING_THERE, *NOT_THE_OWNER, asyncpg.SyntaxOrAccessError)
+"""What no waiting mends."""
 
 
 def register(app: typer.Typer) -> None:
@@ -80,7 +88,7 @@ def export(
     """Send all that was not sent yet, from the ledgers, over OTLP/HTTP.
 
     It may be stopped at any moment and goes on from where it was. Without its place it sends everything again, with the same ids.
-    With --follow it waits where nobody takes them.
+    With --follow it waits where nobody takes them, or PostgreSQL is away. Where MAKEGOOD_OTLP is set, `makegood up` runs it.
 
     Example: makegood trace export --follow --to http://127.0.0.1:4318/v1/traces
     """
@@ -98,22 +106,40 @@ def export(
 
 
 async def _export(stack: Stack, place: Place, address: str, *, follow: bool) -> int:
-    from deploy.traces.otlp import Sender  # noqa: PLC0415 - half a second, and only where traces are sent
-
-    total = 0
+    total, waits = 0, False
 
     def tell(number: int) -> None:
         nonlocal total
         total += number
 
-    async with connected(stack.owner_dsn) as connection:
-        there = await installation(connection)
-        sender = Sender(address, there.generation)
-        try:
-            with output.err().status(f"sending to {address}"):
-                await Export(connection, there.generation, there.shards, place, sender).run(follow=follow, tell=tell)
-        except NotTaken as error:
-            stop(f"{str(error)[:1].upper()}{str(error)[1:]}. What was sent before is noted; the rest goes with the next export.")
-        finally:
-            sender.close()
-    return total
+    with output.err().status(f"sending to {address}"):
+        while True:
+            try:
+                async with connected(stack.owner_dsn) as connection:
+                    there = await installation(connection)
+                    if waits:
+                        output.say("It goes on.")
+                    waits = False
+                    await _send(connection, there, place, address, follow=follow, tell=tell)
+                    return total
+            except PASSING as error:
+                if not follow or isinstance(error, LASTING):
+                    raise
+                if not waits:
+                    output.say(f"It can't go on just now ({str(error) or type(error).__name__}); it goes on by itself.")
+                waits = True
+                await asyncio.sleep(AGAIN_SECONDS)
+
+
+async def _send(
+    connection: asyncpg.Connection, there: Installation, place: Place, address: str, *, follow: bool, tell: Callable[[int], None]
+) -> None:
+    from deploy.traces.otlp import Sender  # noqa: PLC0415 - half a second, and only where traces are sent
+
+    sender = Sender(address, there.generation)
+    try:
+        await Export(connection, there.generation, there.shards, place, sender, output.say).run(follow=follow, tell=tell)
+    except NotTaken as error:
+        stop(f"{str(error)[:1].upper()}{str(error)[1:]}. What was sent before is noted; the rest goes with the next export.")
+    finally:
+        sender.close()

@@ -22,6 +22,7 @@ from deploy.cli.options import Home
 from deploy.cli.place import home_of, outside, stack_of
 from deploy.local import stack, state
 from deploy.local.part import born
+from deploy.local.supervisor import TRACES
 
 READY = "ready"
 STARTING, PREPARING = "starting PostgreSQL and Kafka", "preparing the database and the topics"
@@ -121,7 +122,7 @@ def _watch(home: Path, pid: int) -> None:
                 once(f"{sentence[:1].upper()}{sentence[1:]}.")
             for part in found.parts:
                 if part.state == READY:
-                    once(f"{part.name} is ready at {part.address}")
+                    once(f"traces go to {part.address}" if part.name == TRACES else f"{part.name} is ready at {part.address}")
             waiting = [part.name for part in found.parts if part.state != READY]
             prepared = PREPARING if found.parts else STARTING
             doing = found.doing or (f"waiting for {', '.join(waiting)}" if waiting else prepared)

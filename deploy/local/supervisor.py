@@ -29,13 +29,16 @@ from deploy.local.part import Part, Program, born, say
 from deploy.local.ports import LOOPBACK, Ports
 from deploy.local.stack import BUSY, PYTHON, STOP_SECONDS
 from deploy.roles import PROCESSES, role_dsn
-from shared.settings import Settings
+from deploy.status import without_password
+from shared.settings import Settings, load
 
 MODULES: Mapping[str, str] = {service: f"services.{service}" for service in PROCESSES}
 """What is run for each service."""
 SERVICE_START_SECONDS = 60.0
 SERVICE_STOP_SECONDS = 10.0
 READY_SECONDS = 2.0
+TRACES = "traces"
+"""The part that exports traces, where MAKEGOOD_OTLP says where to."""
 
 
 class Supervisor:
@@ -97,6 +100,8 @@ class Supervisor:
         if self._folders:
             await self._install(owner, broker)
         self._services = [Part(self._service(name, module, owner, broker), self._write) for name, module in self._modules.items()]
+        if self._folders and load().otlp:  # without what is installed there is nothing to export
+            self._services.append(Part(self._traces(load().otlp, owner, broker), self._write))
         async with asyncio.TaskGroup() as together:
             for part in self._services:
                 together.create_task(part.start())
@@ -136,6 +141,16 @@ class Supervisor:
             name, (*PYTHON, module), address, self._home / "logs" / f"{name}.log", ready, env,
             start_seconds=SERVICE_START_SECONDS, stop_seconds=SERVICE_STOP_SECONDS,
         )  # fmt: skip
+
+    def _traces(self, address: str, owner: str, broker: str) -> Program:
+        """What follows the ledgers and exports their traces. Nobody waits for it: whoever takes them may be away."""
+        env = {"MAKEGOOD_KAFKA": broker, "MAKEGOOD_DATABASE": owner, "MAKEGOOD_HOME": str(self._home), "PYTHONUNBUFFERED": "1"}
+
+        async def ready() -> bool:
+            return True
+
+        argv = (*PYTHON, "deploy.cli", "trace", "export", "--follow")
+        return Program(TRACES, argv, without_password(address), self._home / "logs" / f"{TRACES}.log", ready, env)
 
     async def _stop(self) -> None:
         """Services first, then Kafka, then PostgreSQL: nobody loses what they stand on."""

@@ -53,6 +53,10 @@ class Place:
         new.replace(self._file)
 
 
+def _nothing(_: str) -> None:
+    """What most need to say."""
+
+
 class Sends(Protocol):
     """Where spans go."""
 
@@ -70,19 +74,26 @@ class Export:
     shards: int
     place: Place
     sender: Sends
+    say: Callable[[str], None] = _nothing
+    """Is told in a sentence, once, what is waited for."""
 
     async def run(self, *, follow: bool, tell: Callable[[int], None]) -> None:
         """Sends all that was relayed since. `tell` is told of every batch's spans.
 
         With `follow` it goes on for ever, and waits where nobody takes them. Raises NotTaken otherwise.
         """
+        waits = False
         while True:
             try:
-                sent = await self._once(tell)
-            except NotTaken:
+                sent, waited, waits = await self._once(tell), waits, False
+                if waited:
+                    self.say("They are taken again.")
+            except NotTaken as error:
                 if not follow:
                     raise
-                sent = False
+                if not waits:
+                    self.say(f"{str(error)[:1].upper()}{str(error)[1:]}; waiting for that.")
+                sent, waits = False, True
             if not sent:
                 if not follow:
                     return

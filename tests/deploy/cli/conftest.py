@@ -1,8 +1,11 @@
 import json
+import threading
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from http.server import BaseHTTPRequestHandler, HTTPServer
 
 import pytest
+from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 from typer.testing import CliRunner
 
 from deploy.cli.main import app
@@ -68,3 +71,34 @@ def walked(system):  # noqa: F811
     ask("Deliver", what="bread", how="by hand", evidence="signed")
     system.until(complaint, stage="deliver")
     return complaint
+
+
+@pytest.fixture
+def collector():
+    """Takes traces, as a collector would."""
+    taken = []
+
+    class Taking(BaseHTTPRequestHandler):
+        def do_POST(self):
+            body = self.rfile.read(int(self.headers["content-length"]))
+            taken.append(ExportTraceServiceRequest.FromString(body))
+            self.send_response(200)
+            self.end_headers()
+
+        def log_message(self, *_):
+            pass
+
+    server = HTTPServer(("127.0.0.1", 0), Taking)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    yield f"http://127.0.0.1:{server.server_port}/v1/traces", taken
+    server.shutdown()
+
+
+def exported(requests):
+    return [
+        (next(one.value.string_value for one in resource.resource.attributes if one.key == "service.name"), span)
+        for request in requests
+        for resource in request.resource_spans
+        for scope in resource.scope_spans
+        for span in scope.spans
+    ]

@@ -3,16 +3,14 @@
 import asyncio
 import base64
 import json
-import threading
-from http.server import BaseHTTPRequestHandler, HTTPServer
 from pkgutil import resolve_name
 from uuid import uuid4
 
 import asyncpg
 import pytest
 from aiokafka import AIOKafkaProducer
-from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 
+from deploy.cli import trace
 from deploy.cli.exits import Exit
 from deploy.cli.hops import HOPS, MINDS, code_of
 from deploy.database import connected
@@ -22,6 +20,7 @@ from deploy.traces import export
 from shared.contract.envelope import SUBMISSIONS, command_headers, complaint_id, key_of, shard_of
 from shared.contract.intake import AssignOwner
 from shared.machine.bytes import span_id
+from tests.deploy.cli.conftest import exported
 from tests.system import SHARDS
 
 NAMES = ["record", "decode", "lock head", "decide", "evolve", "append", "commit", "relay", "project", "page"]
@@ -98,37 +97,6 @@ def test_what_was_passed_on_is_drawn_as_no_failure(cli, passed_on):
     assert "✗" not in "".join(lines)
 
 
-@pytest.fixture
-def collector():
-    """Takes traces, as a collector would."""
-    taken = []
-
-    class Taking(BaseHTTPRequestHandler):
-        def do_POST(self):
-            body = self.rfile.read(int(self.headers["content-length"]))
-            taken.append(ExportTraceServiceRequest.FromString(body))
-            self.send_response(200)
-            self.end_headers()
-
-        def log_message(self, *_):
-            pass
-
-    server = HTTPServer(("127.0.0.1", 0), Taking)
-    threading.Thread(target=server.serve_forever, daemon=True).start()
-    yield f"http://127.0.0.1:{server.server_port}/v1/traces", taken
-    server.shutdown()
-
-
-def exported(requests):
-    return [
-        (next(one.value.string_value for one in resource.resource.attributes if one.key == "service.name"), span)
-        for request in requests
-        for resource in request.resource_spans
-        for scope in resource.scope_spans
-        for span in scope.spans
-    ]
-
-
 def test_every_span_is_exported_once_and_an_export_goes_on_from_its_place(cli, system, walked, collector, tmp_path):
     address, taken = collector
     place = ["--place", tmp_path / "place.json"]
@@ -147,7 +115,8 @@ def test_every_span_is_exported_once_and_an_export_goes_on_from_its_place(cli, s
     fresh = system.submit()
     for _ in range(50):  # the relay notes its place now and then
         assert cli("trace", "export", "--to", address, *place).code == Exit.DONE
-        if later := exported(taken)[before:]:
+        later = exported(taken)[before:]
+        if fresh.hex in {span.trace_id.hex() for _, span in later}:
             break
     assert {span.name for _, span in later if span.trace_id.hex() == fresh.hex} == {"intake SubmitComplaint", "intake ComplaintReceived"}
     assert len(later) < before
@@ -174,6 +143,31 @@ async def test_an_export_that_follows_waits_for_whoever_keeps_traces(system, wal
         following.cancel()
         await asyncio.gather(following, return_exceptions=True)
     assert tries[0] == tries[1] == tries[2], "what was not taken is sent again"
+
+
+async def test_an_export_that_follows_goes_on_when_its_session_was_ended(system, walked, collector, tmp_path, monkeypatch):
+    monkeypatch.setattr(trace, "AGAIN_SECONDS", 0.01)
+    address, taken = collector
+    place = export.Place(tmp_path / "place.json")
+    following = asyncio.create_task(trace._export(system.stack, place, address, follow=True))
+    ended = 0
+    while not taken or ended < 3:
+        assert not following.done(), following
+        await asyncio.sleep(0.2)
+        if taken:
+            async with connected(system.stack.owner_dsn) as connection:
+                ended += await connection.fetchval(
+                    "SELECT count(pg_terminate_backend(pid)) FROM pg_stat_activity"
+                    " WHERE application_name = 'makegood cli' AND pid <> pg_backend_pid() AND datname = current_database()"
+                )
+    before = len(exported(taken))
+    fresh = await asyncio.to_thread(system.submit)
+    async with asyncio.timeout(20):
+        while fresh.hex not in {span.trace_id.hex() for _, span in exported(taken)[before:]}:
+            assert not following.done(), following
+            await asyncio.sleep(0.1)
+    following.cancel()
+    await asyncio.gather(following, return_exceptions=True)
 
 
 def test_an_export_needs_somewhere_to_go_and_a_place_that_is_one(cli, tmp_path):

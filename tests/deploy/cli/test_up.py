@@ -19,7 +19,8 @@ from deploy.cli.fed import FILE
 from deploy.cli.up import SAMPLE_BEGUN
 from deploy.local import stack, state
 from deploy.sample.summary import Summary
-from tests.deploy.cli.conftest import makegood
+from shared.contract.envelope import complaint_id
+from tests.deploy.cli.conftest import exported, makegood
 from tests.servers import ROLE_PASSWORD
 from tests.system import NAMES
 
@@ -138,6 +139,33 @@ def test_a_second_start_finds_the_first_and_an_interrupt_of_it_stops_nothing(hom
     process.send_signal(signal.SIGINT)
     process.communicate(timeout=60)
     assert state.read(home) == before
+
+
+def test_where_it_is_told_where_traces_go_they_are_exported_all_the_time(home, collector, monkeypatch):
+    address, taken = collector
+    run("down", home=home)
+    monkeypatch.setenv("MAKEGOOD_OTLP", address)
+    code, _, err = run("up", "--no-sample", home=home)
+    assert (code, f"traces go to {address}" in err) == (Exit.DONE, True), err
+    code, out, err = run("status", "--json", home=home)
+    assert code == Exit.DONE, err
+    [follower] = [part for part in json.loads(out)["parts"] if part["name"] == "traces"]
+    assert (follower["state"], follower["address"]) == ("ready", address)
+    assert "traces" not in [one["service"] for one in json.loads(out)["services"]], "it is asked nothing"
+
+    def submit(ref):
+        code, _, err = run("command", "send", f"shop:{ref}", "SubmitComplaint", "--set", "narrative=It was wet.", home=home)
+        assert code == Exit.DONE, err
+        until(lambda: complaint_id("shop", ref).hex in {span.trace_id.hex() for _, span in exported(taken)})
+
+    submit("traced-1")
+    database = next(part for part in state.read(home).parts if part.name == "postgres")
+    os.kill(database.pid, signal.SIGKILL)
+    until(lambda: state.read(home).parts and parts(home)["postgres"] == "ready")
+    submit("traced-2")
+    assert (home / "traces.json").exists(), "it remembers where it was"
+    followers = [part for part in state.read(home).parts if part.name == "traces"]
+    assert [(part.pid, part.restarts) for part in followers] == [(follower["pid"], 0)], "it outlived PostgreSQL's restart"
 
 
 def test_a_stop_leaves_nothing_running_and_nothing_to_stop_is_no_error(home):
