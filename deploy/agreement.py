@@ -3,8 +3,8 @@
 A consumer that carries the same hash at a position has seen every event up to it, in order, unchanged.
 """
 
-import json
 from collections.abc import Collection, Iterable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 
 import asyncpg
@@ -12,6 +12,7 @@ import asyncpg
 from deploy.database import use
 from shared.contract.envelope import SERVICES
 from shared.machine.fault import Fault
+from shared.machine.stored import Damaged, seen_of
 
 CONSOLE = "console"
 
@@ -48,10 +49,11 @@ async def disagreements(
     for by in SERVICES:
         await use(connection, by)
         for row in await connection.fetch("SELECT shard, seen FROM head ORDER BY shard"):
-            for name, (position, digest) in json.loads(row["seen"]).items():
-                source, _, shard = name.rpartition("/")
-                claim = _Claim(f"{by}, shard {row['shard']}", position, bytes.fromhex(digest))
-                claims.setdefault((source.removesuffix(".commands"), int(shard)), []).append(claim)
+            with suppress(Damaged):  # whose head it is, that proof says so
+                for name, seen in seen_of(row).items():
+                    source, _, shard = name.rpartition("/")
+                    claim = _Claim(f"{by}, shard {row['shard']}", seen.position, seen.hash)
+                    claims.setdefault((source.removesuffix(".commands"), int(shard)), []).append(claim)
         for row in await connection.fetch(
             "SELECT shard, (SELECT max(position) FROM relayed WHERE shard = head.shard) AS position FROM head"
         ):

@@ -24,8 +24,8 @@ from shared.contract.said import short_name
 from shared.machine import store
 from shared.machine.bytes import JournalRow, unpack_headers
 from shared.machine.head import Outcome
+from shared.machine.stored import Damaged, policy_of
 from shared.machine.traces import Led
-from shared.policy.model import Policy
 
 HASH_SHOWN = 16
 SLASHES = 3
@@ -103,10 +103,20 @@ async def _found(stack: Stack, meant: EventPlace | UUID, typed: str) -> tuple[Fo
         epoch = await connection.fetchval("SELECT epoch FROM head WHERE shard = $1", shard)
         body = await connection.fetchval("SELECT body FROM policy_versions WHERE digest = $1", led.input.policy)
         place = await connection.fetchrow("SELECT position, at FROM console.places WHERE service = $1 AND shard = $2", service, shard)
-        policy = Policy.model_validate_json(body) if body else None
-        named = f"{policy.name}, version {policy.version}" if policy else "the first one"
+        named = _named(led.input.policy, body)
         position, at = (place["position"], place["at"]) if place else (0, None)
         return Followed(service, led, epoch, named, position, at, first), there
+
+
+def _named(digest: str, body: bytes | None) -> str:
+    """A policy by its name."""
+    if body is None:
+        return "the first one"
+    try:
+        policy = policy_of(digest, body)
+    except Damaged:
+        return f"{digest}, which was changed since"
+    return f"{policy.name}, version {policy.version}"
 
 
 Place = tuple[str, int, int]

@@ -12,6 +12,7 @@ from deploy.cli import output
 from deploy.database import connected
 from shared.machine.fault import Fault, ProofFailed
 from shared.machine.mind import Mind
+from shared.machine.stored import Damaged
 
 CONNECTIONS = 4
 
@@ -44,8 +45,11 @@ async def side_by_side(dsn: str, minds: Sequence[Mind], shards: Sequence[int], p
                     return await prove(connection, mind, shard)
                 except ProofFailed as failed:
                     return failed.fault
+                except Damaged as damaged:
+                    return Fault(mind.service, damaged.shard, str(damaged))
                 finally:
                     bar.advance(task)
 
         done = await asyncio.gather(*(one(*job) for job in jobs))
-    return Found([one for one in done if not isinstance(one, Fault)], [one for one in done if isinstance(one, Fault)])
+    faults = dict.fromkeys(one for one in done if isinstance(one, Fault))  # what shards share is one fault
+    return Found([one for one in done if not isinstance(one, Fault)], list(faults))

@@ -20,6 +20,7 @@ ADVICE = {
     "chain": "`makegood verify` tells whether the ledger or the topic was changed; change nothing before that",
     "topic changed": "what to do stands at `topic ids` and `offsets`",
     "lost range": "what to do stands at `offsets`",
+    "damaged": "change nothing, keep a copy of the database, and compare with a backup; `makegood verify` tells of all that was changed",
     "kafka": "it goes on by itself when Kafka answers",
     "database": "it goes on by itself when PostgreSQL answers",
     "failed": "a fault of makegood's own, to be reported with the service's log; it is tried again by itself",
@@ -164,6 +165,12 @@ def _late(readers: Mapping[Shard, Behind], clock: datetime) -> Iterator[str]:
         yield f"events that {service}, {shards_in_words(shards)}, decided {waits[service].total_seconds():.0f} s ago"
 
 
+def damage(seen: Seen) -> Iterator[Finding]:
+    """Is what is stored what was written?"""
+    for what in seen.database.damaged if seen.database else ():
+        yield wrong("damage", what, ADVICE["damaged"])
+
+
 def troubles(seen: Seen) -> Iterator[Finding]:
     """Can every shard go on? Does a process die of one again and again?"""
     for service in seen.status.services:
@@ -259,6 +266,6 @@ def settings(seen: Seen) -> Iterator[Finding]:
 
 
 QUESTIONS: Sequence[Callable[[Seen], Iterable[Finding]]] = (
-    processes, releases, servers, topics, incarnations, offsets, troubles, relays, parked, policies, clocks, disk, settings,
+    processes, releases, servers, topics, incarnations, offsets, damage, troubles, relays, parked, policies, clocks, disk, settings,
 )  # fmt: skip
 """All of them, in the order of the answers."""

@@ -27,7 +27,7 @@ from shared.contract.envelope import SERVICES
 from shared.kafka import topic_ids
 from shared.machine import store
 from shared.machine.head import Head
-from shared.policy.model import Policy
+from shared.machine.stored import Damaged
 from shared.settings import load
 
 KAFKA_SECONDS = 20.0
@@ -110,9 +110,15 @@ async def _database(connection: asyncpg.Connection, there: Installation) -> Data
     placed: dict[Shard, Behind] = {}
     parked: dict[str, Mapping[str, int]] = {}
     policies: dict[str, str] = {}
+    damaged: list[str] = []
     for service in SERVICES:
         await use(connection, service)
-        heads[service] = [await store.read_head(connection, shard) for shard in range(there.shards)]
+        heads[service] = []
+        for shard in range(there.shards):
+            try:
+                heads[service].append(await store.read_head(connection, shard))
+            except Damaged as error:
+                damaged.append(f"{service}, shard {shard}: {error}")
         seen = await connection.fetch("SELECT shard, position FROM console.places WHERE service = $1", service)
         known = {row["shard"]: row["position"] for row in seen}
         for head in heads[service]:
@@ -120,7 +126,10 @@ async def _database(connection: asyncpg.Connection, there: Installation) -> Data
             relayed[at] = await _behind(connection, head, await store.read_relayed(connection, head.shard))
             placed[at] = await _behind(connection, head, known.get(head.shard, 0))
         parked[service] = await _parked(connection)
-        policies |= {digest: f"{one.name}, version {one.version}" for digest, one in (await _policies(connection)).items()}
+        try:
+            policies |= {digest: f"{one.name}, version {one.version}" for digest, one in (await store.read_policies(connection)).items()}
+        except Damaged as error:
+            damaged.append(f"{service}: {error}")
     before = datetime.now(UTC)
     clock = await connection.fetchval("SELECT clock_timestamp()")
     after = datetime.now(UTC)
@@ -128,6 +137,7 @@ async def _database(connection: asyncpg.Connection, there: Installation) -> Data
     return DatabaseSeen(
         there, heads, relayed, placed, parked, policies, {row["name"]: row["setting"] for row in rows}, clock,
         clock - (before + (after - before) / 2), {schema: await _migrations(connection, schema) for schema in FOLDERS},
+        damaged,
     )  # fmt: skip
 
 
@@ -145,10 +155,6 @@ async def _parked(connection: asyncpg.Connection) -> Mapping[str, int]:
         " FROM journal WHERE outcome IN ('parked', 'waiting') GROUP BY cause ORDER BY cause"
     )
     return {row["cause"]: row["inputs"] for row in rows}
-
-
-async def _policies(connection: asyncpg.Connection) -> Mapping[str, Policy]:
-    return await store.read_policies(connection)
 
 
 async def _migrations(connection: asyncpg.Connection, schema: str) -> str:

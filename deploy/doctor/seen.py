@@ -86,6 +86,8 @@ class DatabaseSeen:
     """How far PostgreSQL's clock is ahead of this machine's."""
     migrations: Mapping[str, str]
     """By schema: what does not fit this release, in words; empty where all fits."""
+    damaged: Sequence[str] = ()
+    """What is stored and is not what was written, in words."""
 
 
 @dataclass(frozen=True)

@@ -16,7 +16,8 @@ class Fault:
     """Where, and what."""
 
     service: str
-    shard: int
+    shard: int | None
+    """None for what all shards of the service share."""
     what: str
     position: int | None = None
     """In the ledger."""
@@ -25,7 +26,8 @@ class Fault:
 
     def __str__(self) -> str:
         """As people read it: `intake, shard 3, position 17: …`."""
-        where = [self.service, f"shard {self.shard}"]
+        where = [self.service]
+        where += [f"shard {self.shard}"] if self.shard is not None else []
         where += [f"position {self.position}"] if self.position is not None else []
         where += [f"journal entry {self.entry}"] if self.entry is not None else []
         return f"{', '.join(where)}: {self.what}"

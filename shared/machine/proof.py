@@ -1,7 +1,7 @@
 """Proves that a shard's ledger is whole and unchanged, and that what is kept beside it follows from it.
 
 Read in one snapshot, so it may run while the service does: positions and versions without gaps, both chains, each row's cause, the state
-as the fold of the events, byte for byte, the timers that the states want, and the head.
+as the fold of the events, byte for byte, the timers that the states want, the head, and the policies by their digests.
 """
 
 from dataclasses import dataclass
@@ -19,6 +19,7 @@ from shared.machine.deciding import Key
 from shared.machine.fault import Fault, ProofFailed
 from shared.machine.mind import Mind, Timer
 from shared.machine.rows import Live
+from shared.machine.stored import Damaged
 from shared.machine.told import SHARD
 
 STOPS = frozenset({"mind_failed", "process_died"})
@@ -43,6 +44,13 @@ async def verify_shard(connection: asyncpg.Connection, mind: Mind, shard: int) -
     Raises:
         ProofFailed: at the first thing that is not as it must be.
     """
+    try:
+        return await _verified(connection, mind, shard)
+    except Damaged as damaged:
+        raise ProofFailed(Fault(mind.service, damaged.shard, str(damaged))) from damaged
+
+
+async def _verified(connection: asyncpg.Connection, mind: Mind, shard: int) -> Proven:
     async with connection.transaction(isolation="repeatable_read", readonly=True):
         proof = _Proof(mind, shard)
         head = await store.read_head(connection, shard)
@@ -60,6 +68,7 @@ async def verify_shard(connection: asyncpg.Connection, mind: Mind, shard: int) -
         proof.head(head.position, head.hash, head.entry, head.journal_hash)
         await _states(connection, proof)
         await _timers(connection, proof)
+        await store.read_policies(connection)
     return Proven(mind.service, shard, proof.entry, proof.position, len(proof.streams), proof.hash.hex())
 
 

@@ -13,10 +13,11 @@ import structlog
 from shared.contract.machine import TimerDue
 from shared.machine.bytes import GENESIS, JournalRow, LedgerRow, moment
 from shared.machine.deciding import Answered, Batch, Key
-from shared.machine.head import Fenced, Head, Seen
+from shared.machine.head import Fenced, Head
 from shared.machine.mind import Mind, Timer
 from shared.machine.patience import patiently
 from shared.machine.rows import Live
+from shared.machine.stored import head_of, policy_of
 from shared.machine.told import SHARD
 from shared.policy.model import Policy
 
@@ -96,16 +97,16 @@ async def connect(dsn: str, service: str, connections: int) -> asyncpg.Pool:
 
 async def lock_head(connection: Connection, shard: int, epoch: int) -> tuple[Head, datetime]:
     """The head, locked until the transaction ends, and the database's clock. Raises Fenced where it is another epoch."""
-    row = await connection.fetchrow(f"SELECT {HEAD_COLUMNS}, clock_timestamp() AS clock FROM head WHERE shard = $1 FOR UPDATE", shard)
-    assert row is not None, f"there is no shard {shard} here"
-    if row["epoch"] != epoch:
+    row: Any = await connection.fetchrow(f"SELECT {HEAD_COLUMNS}, clock_timestamp() AS clock FROM head WHERE shard = $1 FOR UPDATE", shard)
+    head = head_of(row, shard)
+    if head.epoch != epoch:
         raise Fenced
-    return _head(row), row["clock"]
+    return head, row["clock"]
 
 
 async def read_head(connection: Connection, shard: int) -> Head:
-    """The head as it is, without a lock."""
-    return _head(await connection.fetchrow(f"SELECT {HEAD_COLUMNS} FROM head WHERE shard = $1", shard))
+    """The head as it is, without a lock. Raises Damaged."""
+    return head_of(await connection.fetchrow(f"SELECT {HEAD_COLUMNS} FROM head WHERE shard = $1", shard), shard)
 
 
 async def take_over(pool: asyncpg.Pool, spare: asyncpg.Pool, taking: Taking) -> Head:
@@ -116,6 +117,7 @@ async def take_over(pool: asyncpg.Pool, spare: asyncpg.Pool, taking: Taking) -> 
 
     Raises:
         Fenced: somebody else has it by now, and this is not the first time that we take it.
+        Damaged: there is no head, or it can't be read.
     """
     async with pool.acquire() as connection, connection.transaction():
         attempts, trying = taking.unsettled or (None, None)
@@ -135,9 +137,9 @@ async def take_over(pool: asyncpg.Pool, spare: asyncpg.Pool, taking: Taking) -> 
             row = await updating
         finally:
             updating.cancel()
-        if row is None:
+        if row is None and taking.again:
             raise Fenced
-        return _head(row)
+        return head_of(row, taking.shard)
 
 
 async def _end_holders(spare: asyncpg.Pool, waiting: int) -> None:
@@ -161,15 +163,6 @@ async def mark_attempts(connection: Connection, shard: int, epoch: int, attempts
         trying: The input that is tried alone and how often by now; empty for a whole batch.
     """
     await connection.execute("UPDATE head SET attempts = $3, trying = $4 WHERE shard = $1 AND epoch = $2", shard, epoch, attempts, trying)
-
-
-def _head(row: Any) -> Head:
-    seen = {name: Seen(position, bytes.fromhex(digest)) for name, (position, digest) in json.loads(row["seen"]).items()}
-    return Head(
-        row["shard"], row["epoch"], row["entry"], row["journal_hash"], row["position"], row["hash"], row["now"], row["policy"],
-        row["rules"], json.loads(row["offsets"]), json.loads(row["incarnations"]), seen, row["attempts"], row["trying"],
-        row["sealed_at"],
-    )  # fmt: skip
 
 
 # ---- what a batch needs to know --------------------------------------------------------------------------------------------
@@ -225,9 +218,12 @@ async def read_next_due(connection: Connection, shard: int) -> datetime | None:
 
 
 async def read_policies(connection: Connection) -> dict[str, Policy]:
-    """All policies that were ever in force, by digest."""
-    rows = await connection.fetch("SELECT digest, body FROM policy_versions")
-    return {row["digest"]: Policy.model_validate_json(row["body"]) for row in rows}
+    """All policies that were ever in force, by digest. Raises Damaged where one was changed, or one that is in force is gone."""
+    rows = await connection.fetch(
+        "SELECT digest, body FROM policy_versions UNION ALL SELECT DISTINCT policy, NULL::bytea FROM head"
+        " WHERE policy <> '' AND NOT EXISTS (SELECT FROM policy_versions WHERE digest = head.policy) ORDER BY digest"
+    )
+    return {row["digest"]: policy_of(row["digest"], row["body"]) for row in rows}
 
 
 # ---- what a batch writes ---------------------------------------------------------------------------------------------------

@@ -159,3 +159,81 @@ def test_another_service_that_has_seen_something_else_is_found(cli, system, walk
         assert done.code == Exit.PROOF_FAILED
         assert f"rootcause, shard {shard} has seen another event there" in done.err
     assert cli("verify").code == Exit.DONE
+
+
+# ---- what can't be read any more -------------------------------------------------------------------------------------------
+
+
+@contextmanager
+def instead(system, table, where, column, value):
+    """A value that stands in the place of another, or, of a whole row, nothing; put back in the end."""
+
+    async def do(*statements):
+        connection = await asyncpg.connect(system.stack.owner_dsn)
+        try:
+            async with connection.transaction():
+                for statement, *values in statements:
+                    await connection.execute(statement, *values)
+        finally:
+            await connection.close()
+
+    keep = f"CREATE TABLE public.kept AS SELECT * FROM {table} WHERE {where}"
+    change = (f"UPDATE {table} SET {column} = $1 WHERE {where}", value) if column else (f"DELETE FROM {table} WHERE {where}",)
+    asyncio.run(do((keep,), change))
+    try:
+        yield
+    finally:
+        back = f"UPDATE {table} SET {column} = (SELECT {column} FROM public.kept) WHERE {where}" if column else ""
+        asyncio.run(do((back or f"INSERT INTO {table} SELECT * FROM public.kept",), ("DROP TABLE public.kept",)))
+
+
+@pytest.fixture
+def resting(cli, system):
+    """A shard of rootcause in which nothing happens: its service does not write the head that is tampered with."""
+    for _ in range(100):
+        if not any(one["lag"] for one in cli("status", "--json").json["relay"]) and "wait to be read" not in cli("doctor").out:
+            break
+
+
+HEADS = {
+    "the head is gone": (None, None, "it has no head: the row is gone"),
+    "what was seen is no JSON": ("seen", "{", "its head can't be read: seen is not what was written there"),
+    "offsets are no JSON": ("offsets", "[1", "its head can't be read: offsets is not what was written there"),
+}
+
+
+@pytest.mark.parametrize("case", HEADS)
+def test_a_head_that_cannot_be_read_is_named_by_its_service_and_shard(cli, system, walked, resting, case):
+    column, value, what = HEADS[case]
+    with instead(system, "rootcause.head", "shard = 3", column, value):
+        done = cli("verify", "--json")
+        assert (done.code, [(one["service"], one["shard"], one["what"]) for one in done.json["faults"]]) == (
+            Exit.PROOF_FAILED, [("rootcause", 3, what)],
+        )  # fmt: skip
+        done = cli("doctor", "--json")
+        assert done.code == Exit.FAILED
+        assert f"rootcause, shard 3: {what}" in [one["what"] for one in done.json["findings"] if one["about"] == "damage"]
+    assert cli("verify").code == Exit.DONE
+
+
+@pytest.mark.parametrize("body", [b'{"version":2}', b"{", None])
+def test_a_policy_that_was_changed_is_named_by_its_service(cli, system, walked, body):
+    async def digest():
+        connection = await asyncpg.connect(system.stack.owner_dsn)
+        try:
+            return await connection.fetchval("SELECT digest FROM resolution.policy_versions")
+        finally:
+            await connection.close()
+
+    named = asyncio.run(digest())
+    with instead(system, "resolution.policy_versions", f"digest = '{named}'", body and "body", body):
+        for words in (("verify",), ("replay", "--check")):
+            done = cli(*words, "--json")
+            assert done.code == Exit.PROOF_FAILED, (words, done.err)
+            [fault] = done.json["faults"]
+            assert (fault["service"], fault["shard"]) == ("resolution", None), "all its shards share it"
+            assert f"resolution: the policy {named} {'is gone' if body is None else 'was changed'}" in cli(*words).err
+        done = cli("doctor", "--json")
+        [damage] = [one["what"] for one in done.json["findings"] if one["about"] == "damage"]
+        assert damage.startswith(f"resolution: the policy {named}")
+    assert cli("verify").code == Exit.DONE

@@ -131,6 +131,30 @@ async def test_our_own_bug_parks_its_stream_and_the_others_flow(live):
     await live.prove()
 
 
+async def test_under_a_policy_that_was_changed_nothing_is_decided_until_it_is_put_back(live, monkeypatch):
+    monkeypatch.setattr("shared.machine.worker.PAUSE_MAX_SECONDS", 0.5)
+    member = await live.start()
+    await live.ready()
+    await live.send((Add(number=1), STREAMS[0]))
+    await until(lambda: is_so(live.total(), 1))
+    await until(lambda: is_so(live.fetchval("SELECT count(*) FROM head WHERE policy = ''"), 0))
+    await member.stop()
+    live.members.clear()
+    version = "UPDATE policy_versions SET body = convert_to(replace(convert_from(body, 'UTF8'), $1, $2), 'UTF8')"
+    assert await live.execute(version, '"version":1', '"version":2') == "UPDATE 1"
+    member = await live.start()
+    await live.send((Add(number=1), STREAMS[0]))
+    shard = shard_of(STREAMS[0], live.shards)
+    await until(lambda: member.troubles.get(shard))
+    cause, what = member.troubles[shard]
+    assert (cause, "was changed" in what) == ("damaged", True)
+    assert await live.total() == 1
+    assert not member.figures.ready()[0]
+    await live.execute(version, '"version":2', '"version":1')
+    await until(lambda: is_so(live.total(), 2))
+    await live.prove()
+
+
 async def test_a_record_that_no_batch_survives_is_found_and_parked(live, monkeypatch):
     """The database refuses what this mind wants: no exception in the mind, but the whole batch fails, again and again."""
     too_large = replace(TALLY, timers=lambda state: {} if state.total != 666 else {"wake": Timer(state.wake_at, generation=2**40)})
