@@ -1,5 +1,6 @@
 """`makegood up` and `makegood down`: everything on this machine, in the background."""
 
+import fcntl
 import shutil
 import signal
 import sys
@@ -29,6 +30,8 @@ STARTING, PREPARING = "starting PostgreSQL and Kafka", "preparing the database a
 FEEDING = "complaints come in, and people work them"
 SAMPLE_BEGUN = "sample.begun"
 """A file in the home, there while a first sample comes in."""
+SAMPLE_LOCK = "sample.lock"
+"""A file in the home, locked by whoever sees to the first sample."""
 STAGES_LINE = ("own", "fix", "deliver", "retrain", "settled")
 OUTSIDE = """\
 MAKEGOOD_KAFKA and MAKEGOOD_DATABASE name servers of your own, and `makegood up` is for those that it brings along. For yours:
@@ -177,7 +180,20 @@ def _handling(handler: Callable[[int, FrameType | None], Any], *numbers: signal.
 
 
 def _sample(home: Path) -> bool:
-    """Where there are no complaints yet, or a sample was interrupted, some come in. Whether all of them did."""
+    """Where there are no complaints yet, or a sample was interrupted, some come in. Whether all of them did.
+
+    Of two that are started at once, one sees to that; the other waits, and then finds them there.
+    """
+    with (home / SAMPLE_LOCK).open("a") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            output.say("Another `makegood up` brings the sample in; waiting for it.")
+            fcntl.flock(file, fcntl.LOCK_EX)
+        return _fed(home)
+
+
+def _fed(home: Path) -> bool:
     begun = home / SAMPLE_BEGUN
     if not begun.exists() and _counts(home)["complaints"]:
         return True
@@ -196,7 +212,7 @@ def _sample(home: Path) -> bool:
             why = str(error) or ("no answer came in time" if isinstance(error, TimeoutError) else type(error).__name__)
             output.say(f"The sample did not come in whole: {why}. `makegood up` goes on with it.")
             return False
-    begun.unlink()
+    begun.unlink(missing_ok=True)
     fed.note(home, FIRST_SEED, summary)
     output.say(f"A sample of {summary.complaints:,} complaints came in, and people worked them.")
     return True

@@ -7,13 +7,16 @@ import signal
 import socket
 import subprocess
 import sys
+import threading
 import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from types import SimpleNamespace
 
 import psutil
 import pytest
 
+from deploy.cli import up
 from deploy.cli.exits import Exit
 from deploy.cli.fed import FILE
 from deploy.cli.up import SAMPLE_BEGUN
@@ -318,3 +321,26 @@ def test_a_sample_that_was_interrupted_goes_on_at_the_next_start(cli, system, wa
     assert (done.code, begun.exists()) == (Exit.DONE, False)
     assert "A sample of 500 complaints came in" in done.err
     assert feed.fed == [system.home, system.home]
+
+
+def test_of_two_starts_at_once_one_feeds_the_sample_and_the_other_waits_for_it(system, feed, monkeypatch):
+    said, waiting = [], threading.Event()
+
+    def say(sentence, **_):
+        said.append(sentence)
+        if "waiting for it" in sentence:
+            waiting.set()
+
+    def feeds():
+        assert waiting.wait(20), "the other has come"
+        return Summary(complaints=500)
+
+    monkeypatch.setattr("deploy.cli.output.say", say)
+    monkeypatch.setattr("deploy.cli.up._counts", lambda home: {"complaints": 500 if Summary(complaints=500) in done else 0})
+    feed.does, done = feeds, []
+    monkeypatch.setattr("deploy.cli.fed.note", lambda home, seed, summary: done.append(summary))
+    with ThreadPoolExecutor() as together:
+        assert list(together.map(up._sample, [system.home] * 2)) == [True, True]
+    assert feed.fed == [system.home], "one of them"
+    assert said.count("Another `makegood up` brings the sample in; waiting for it.") == 1
+    assert not (system.home / SAMPLE_BEGUN).exists()
