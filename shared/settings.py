@@ -14,6 +14,8 @@ SERVICES = "the services"
 COMMAND = "`makegood`"
 INSTALL = "`makegood install`, `makegood up`"
 
+LOG_LEVELS = ("DEBUG", "INFO", "WARNING", "ERROR")
+
 
 def _setting(default: Any, read_by: str, about: str, **limits: Any) -> Any:
     """A setting: its default, who reads it, and what it means, with its unit."""
@@ -46,7 +48,9 @@ class Settings(BaseSettings):
     port: int = _setting(
         0, SERVICES, "The port for /healthz, /readyz and /metrics, and for the console's API and pages; 0 for none.", ge=0, le=65535
     )
-    bind: str = _setting("127.0.0.1", SERVICES, "The address to listen on. Only loopback until logins exist.")
+    bind: str = _setting(
+        "127.0.0.1", SERVICES, "The address to listen on. Only loopback until logins exist. Under `makegood up` it is always 127.0.0.1."
+    )
     submissions: str = _setting(
         "complaints.submissions",
         f"intake, {INSTALL}, `makegood doctor`, `makegood replay`",
@@ -60,7 +64,7 @@ class Settings(BaseSettings):
         "Where traces go (OTLP over HTTP, e.g. http://127.0.0.1:4318/v1/traces); empty for nowhere. `makegood up` sends them there all the "
         "time; on servers of your own `makegood trace export --follow` does.",
     )
-    log_level: str = _setting("INFO", SERVICES, "DEBUG, INFO, WARNING or ERROR.")
+    log_level: str = _setting("INFO", SERVICES, f"{', '.join(LOG_LEVELS[:-1])} or {LOG_LEVELS[-1]}.")
 
     @field_validator("bind")
     @classmethod
@@ -72,6 +76,13 @@ class Settings(BaseSettings):
         if not loopback:
             raise ValueError(f"{bind} is not loopback: there are no logins yet, so nobody else may reach this. Say 127.0.0.1")
         return bind
+
+    @field_validator("log_level")
+    @classmethod
+    def _known(cls, level: str) -> str:
+        if level.upper() not in LOG_LEVELS:
+            raise ValueError(f"there is no level {level!r}: say {', '.join(LOG_LEVELS[:-1])} or {LOG_LEVELS[-1]}")
+        return level.upper()
 
     @field_validator("tenant")
     @classmethod

@@ -253,6 +253,11 @@ def test_a_service_that_does_not_start_is_told_of_and_everything_is_stopped(empt
     assert not any(state.same(part.pid, part.born) for part in state.read(empty).parts)
 
 
+def test_a_service_listens_where_it_is_asked_whatever_else_is_told(empty, monkeypatch):
+    monkeypatch.setenv("MAKEGOOD_BIND", "::1")
+    assert up(empty).phase == "running"
+
+
 def test_a_home_that_never_was_has_nothing_to_stop(tmp_path):
     assert not stack.stop(tmp_path / "nowhere")
     assert stack.running(tmp_path / "nowhere") is None

@@ -29,6 +29,16 @@ def test_there_is_no_other_tenant_yet():
         Settings(tenant="acme")
 
 
+@pytest.mark.parametrize("level", ["loud", "", "CRITICAL", "INFO "])
+def test_a_log_level_that_there_is_not_is_refused_with_those_that_there_are(level):
+    with pytest.raises(ValidationError, match="say DEBUG, INFO, WARNING or ERROR"):
+        Settings(log_level=level)
+
+
+def test_a_log_level_may_be_written_small():
+    assert Settings(log_level="debug").log_level == "DEBUG"
+
+
 VARIABLE = re.compile(r"MAKEGOOD_[A-Z_]+[A-Z]")
 ROOT = Path(__file__).parents[2]
 READERS = [path for room in ("shared", "services", "deploy", "tests") for path in (ROOT / room).rglob("*.py")]
