@@ -122,17 +122,18 @@ def _initialise(data: Path, user: tuple[int, int] | None, tell: Callable[[str], 
 
 
 def _forget_dead(data: Path) -> None:
-    """Removes a lock file whose process id is another program's by now; PostgreSQL itself sees to all other stale ones.
+    """Removes a lock file whose process id is another program's, or another home's server's, by now.
 
-    It would take that other program, when it is the same user's, for a running server and refuse to start.
+    PostgreSQL would take that one, when it is the same user's, for a running server of this data and refuse to start. It itself sees to
+    all other stale files. Every process of a server works in its data folder, wherever that was moved to meanwhile.
     """
     file = data / "postmaster.pid"
     try:
-        pid = int(file.read_text().split()[0])
-        name = psutil.Process(pid).name()
+        process = psutil.Process(int(file.read_text().split()[0]))
+        ours = process.name().startswith("postgres") and (where := Path(process.cwd())).exists() and where.samefile(data)
     except (OSError, ValueError, IndexError, psutil.Error):
         return
-    if not name.startswith("postgres"):
+    if not ours:
         file.unlink(missing_ok=True)
 
 
