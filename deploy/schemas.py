@@ -1,7 +1,8 @@
 """Writes docs/schemas/<type>.json for every command and event: `python -m deploy.schemas`.
 
-What was published stays readable: an event's schema may only gain optional fields. Anything else needs a new version of the event, and
-the writer refuses to overwrite the old one. `--replace` overwrites all the same: only for what no installation has ever stored.
+What was published stays readable, and means the same: ledgers keep events for ever, and journals and `…Requested` rows keep commands.
+So a schema may only gain optional fields. Anything else needs a new version of the command or event, and the writer refuses to overwrite
+the old one. `--replace` overwrites all the same: only for what no installation has ever stored.
 """
 
 import json
@@ -10,11 +11,11 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from shared.contract.catalogue import EVENTS, schemas
+from shared.contract.catalogue import schemas
 
 PLACE = Path(__file__).parent.parent / "docs" / "schemas"
-WORDS_ONLY = frozenset({"title", "description", "default", "examples"})
-"""What may change freely: it says nothing about which bodies are valid."""
+WORDS_ONLY = frozenset({"title", "description", "examples"})
+"""What may change freely: it says nothing about which bodies are valid, nor about what they mean."""
 
 
 def text_of(schema: Mapping[str, Any]) -> str:
@@ -23,7 +24,7 @@ def text_of(schema: Mapping[str, Any]) -> str:
 
 
 def breaks(old: Mapping[str, Any], new: Mapping[str, Any]) -> list[str]:
-    """How a new schema of an event fails bodies, or readers, of the old one; empty where it only gained optional fields."""
+    """How a new schema fails bodies, or readers, of the old one; empty where it only gained optional fields."""
     before, after = _plain(old, old.get("$defs", {})), _plain(new, new.get("$defs", {}))
     had, has = before.get("properties", {}), after.get("properties", {})
     found = [f"the field {name} is gone" for name in had if name not in has]
@@ -55,15 +56,15 @@ def _plain(schema: Any, defs: Mapping[str, Any]) -> Any:
 
 
 def broken(place: Path = PLACE) -> dict[str, list[str]]:
-    """What the events of today would break of the schemas that are written in `place`, by stored type name."""
-    found: dict[str, Any] = {}
+    """What the commands and events of today would break of the schemas that are written in `place`, by stored type name."""
+    found: dict[str, list[str]] = {}
+    new = schemas()
     for written in sorted(place.glob("*.json")):
-        old = json.loads(written.read_text(encoding="utf-8"))
         type_name = written.name.removesuffix(".json")
-        if type_name in EVENTS:
-            found[type_name] = breaks(old, schemas()[type_name])
-        elif "x-stream" not in old:
-            found[type_name] = ["the event is gone, and old ledgers hold it"]
+        if type_name in new:
+            found[type_name] = breaks(json.loads(written.read_text(encoding="utf-8")), new[type_name])
+        else:
+            found[type_name] = ["it is gone, and old journals and ledgers hold it"]
     return {type_name: why for type_name, why in found.items() if why}
 
 
@@ -99,7 +100,7 @@ def main(arguments: list[str]) -> int:
         return 1 if stale() else 0
     if not arguments and (found := broken()):
         for type_name, why in found.items():
-            print(f"{type_name}: {'; '.join(why)}. Give the event a new version.", file=sys.stderr)  # noqa: T201
+            print(f"{type_name}: {'; '.join(why)}. Give it a new version.", file=sys.stderr)  # noqa: T201
         return 1
     for name in write():
         print(name)  # noqa: T201

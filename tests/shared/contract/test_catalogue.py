@@ -61,8 +61,43 @@ def test_the_written_schemas_are_those_of_the_code():
     assert writer.stale() == [], "run: python -m deploy.schemas"
 
 
-def test_no_event_breaks_its_written_schema():
+def test_nothing_that_is_said_breaks_its_written_schema():
     assert writer.broken() == {}
+
+
+def without(field):
+    return lambda schema: schema["properties"].pop(field)
+
+
+def needing(field):
+    return lambda schema: schema["properties"].update({field: {"type": "string"}}) or schema["required"].append(field)
+
+
+def by_default(field, value):
+    return lambda schema: schema["properties"][field].update(default=value)
+
+
+@pytest.mark.parametrize(
+    ("change", "why"),
+    [
+        (None, "it is gone, and old journals and ledgers hold it"),
+        (without("what"), "the field what is gone"),
+        (needing("colour"), "the new field colour is not optional"),
+        (by_default("keeps", ["all"]), "the field keeps has changed"),
+    ],
+)
+def test_a_command_is_guarded_as_an_event_is_since_journals_keep_it_for_ever(tmp_path, monkeypatch, capsys, change, why):
+    writer.write(tmp_path)
+    today = catalogue.schemas()
+    if change is None:
+        del today["resolution.Deliver.v1"]
+    else:
+        change(today["resolution.Deliver.v1"])
+    monkeypatch.setattr(writer, "schemas", lambda: today)
+    assert writer.broken(tmp_path) == {"resolution.Deliver.v1": [why]}
+    monkeypatch.setattr(writer.broken, "__defaults__", (tmp_path,))  # where `main` looks
+    assert writer.main([]) == 1
+    assert capsys.readouterr().err == f"resolution.Deliver.v1: {why}. Give it a new version.\n"
 
 
 def test_a_schema_of_today_may_gain_an_optional_field():
@@ -82,6 +117,7 @@ def test_a_schema_of_today_may_gain_an_optional_field():
         (lambda new: new["properties"].update(cost={"type": "string"}) or new["required"].append("cost"), "new field cost"),
         (lambda new: new["required"].append("procedure"), "procedure was optional"),
         (lambda new: new["required"].remove("what"), "what was needed"),
+        (by_default("procedure", "how it was done before"), "procedure has changed"),
     ],
 )
 def test_anything_else_needs_a_new_version(change, why):
