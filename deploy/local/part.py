@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -234,7 +235,11 @@ def born(pid: int | None) -> str | None:
 
 
 def rotate(log: Path) -> None:
-    """Puts a log that has grown large aside, and makes its folder."""
+    """Puts aside what is in a log that has grown large, and makes its folder.
+
+    Copied and emptied, not moved: whoever writes to it has it open, to append, and goes on at its new beginning. What is written in the
+    moment between the two is lost.
+    """
     log.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
     if not log.exists() or log.stat().st_size < LOG_BYTES:
         return
@@ -242,7 +247,8 @@ def rotate(log: Path) -> None:
         older = log.with_name(f"{log.name}.{number}")
         if older.exists():
             older.replace(log.with_name(f"{log.name}.{number + 1}"))
-    log.replace(log.with_name(f"{log.name}.1"))
+    shutil.copy(log, log.with_name(f"{log.name}.1"))
+    os.truncate(log, 0)
 
 
 def _said(code: int) -> str:

@@ -10,6 +10,7 @@ the tools they run are tied to it. What they were making is made anew the next t
 
 import argparse
 import asyncio
+import contextlib
 import datetime as dt
 import importlib.metadata
 import logging
@@ -25,9 +26,9 @@ import httpx
 
 from deploy import install
 from deploy.local import kafka, postgres, state
-from deploy.local.part import Part, Program, born, say
+from deploy.local.part import Part, Program, born, rotate, say
 from deploy.local.ports import LOOPBACK, Ports
-from deploy.local.stack import BUSY, PYTHON, STOP_SECONDS
+from deploy.local.stack import BUSY, LOG, PYTHON, STOP_SECONDS
 from deploy.roles import PROCESSES, role_dsn
 from deploy.status import without_password
 from shared.settings import Settings, load
@@ -37,6 +38,8 @@ MODULES: Mapping[str, str] = {service: f"services.{service}" for service in PROC
 SERVICE_START_SECONDS = 60.0
 SERVICE_STOP_SECONDS = 10.0
 READY_SECONDS = 2.0
+LOGS_EVERY_SECONDS = 10.0
+"""How often it is looked how large the logs are."""
 TRACES = "traces"
 """The part that exports traces, where MAKEGOOD_OTLP says where to."""
 
@@ -65,6 +68,7 @@ class Supervisor:
             loop.add_signal_handler(number, ended.set)
         self._write()
         start = asyncio.create_task(self._start())
+        small = asyncio.create_task(self._keep_logs_small())
         waiting = asyncio.create_task(ended.wait())
         error: str | None = None
         try:
@@ -82,6 +86,7 @@ class Supervisor:
         await asyncio.gather(start, return_exceptions=True)
         self._phase("stopping", error)
         await self._stop()
+        small.cancel()
         if error is None:
             state.forget(self._home)
             say("stopped")
@@ -158,6 +163,14 @@ class Supervisor:
         await asyncio.gather(*(part.stop() for part in self._services))
         for part in self._servers:
             await part.stop()
+
+    async def _keep_logs_small(self) -> None:
+        """Puts aside what has grown large while it is written to. Here and not in a thread: a start looks after its part's log, too."""
+        while True:
+            await asyncio.sleep(LOGS_EVERY_SECONDS)
+            for log in (self._home / LOG, *(part.program.log for part in (*self._servers, *self._services))):
+                with contextlib.suppress(OSError):  # a full disk; it is tried again
+                    rotate(log)
 
     def _phase(self, phase: str, error: str | None = None) -> None:
         self._state = self._state.model_copy(update={"phase": phase, "error": error, "doing": ""})

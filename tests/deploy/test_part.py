@@ -220,3 +220,16 @@ def test_a_log_that_has_grown_large_is_put_aside_and_three_are_kept(tmp_path, mo
     assert {file.name: file.read_text() for file in log.parent.iterdir()} == {
         "log": "six", "log.1": "fifth", "log.2": "fourth", "log.3": "third",
     }  # fmt: skip
+
+
+async def test_whoever_writes_to_a_log_that_is_put_aside_goes_on_at_its_new_beginning(program, tmp_path, monkeypatch):
+    monkeypatch.setattr(parts, "LOG_BYTES", 5)
+    part = Part(program("echo before; touch up; until [ -e go ]; do sleep 0.01; done; echo after; exec sleep 60"))
+    await part.start()
+    log = part.program.log
+    rotate(log)
+    assert log.read_text() == ""
+    (tmp_path / "go").touch()
+    await until(lambda: log.read_bytes() == b"after\n")
+    assert log.with_name("log.1").read_text() == "before\n"
+    await part.stop()

@@ -14,7 +14,7 @@ import pytest
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
 
 from deploy.local import stack, state
-from deploy.local.part import born
+from deploy.local.part import LOG_BYTES, born
 from tests.deploy.test_ports import listening
 
 pytestmark = pytest.mark.timeout(300)
@@ -157,6 +157,17 @@ async def test_a_part_that_is_killed_is_back_with_all_it_had(home, name):
     assert part(home, name).restarts == before.restarts + 1
     assert part(home, name).address == before.address
     assert await what_is_remembered(home) == REMEMBERED
+
+
+def test_a_log_that_grows_large_while_its_part_runs_is_put_aside(home):
+    before = state.read(home).parts
+    logs = [home / stack.LOG, *(Path(part.log) for part in before)]
+    for log in logs:
+        with log.open("ab") as file:
+            file.truncate(LOG_BYTES)
+    until(lambda: all(log.stat().st_size < LOG_BYTES for log in logs), 30)
+    assert all(log.with_name(f"{log.name}.1").stat().st_size >= LOG_BYTES for log in logs)
+    assert state.read(home).parts == before
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="only Linux tells children of their parent's death")
