@@ -1,18 +1,40 @@
 """Whether a text names a person (invariant 7). A cause is a role, a step, a document or a part; a name there is blame.
 
-So it is in all that is said of a fault: its cause and evidence, what contains it, where else it was found, what will be corrected.
+So it is in all that is said of a fault: its cause and evidence, what contains it, where else it was found, what will be corrected and how.
 
 A rule of thumb, kept on the strict side: the ways a name is usually written, the names that the stream knows, and a short list of
 given names that mean nothing else. What it finds is described and never quoted: a refusal is stored for ever.
+
+A shard waits while this thinks, so a text is gone through once, word by word. What comes after a word is looked at only where the word
+itself could begin a name or lay blame, and only as far as the next few words.
 """
 
 import re
 import unicodedata
 from collections.abc import Iterable
+from dataclasses import dataclass
 
 from shared.contract.refusals import Refusal, Rule
 
 BETTER = "name the role, step, document or part instead, as in 'the order form has no field for the date'"
+
+WIDENED_MAX = 3
+"""Most characters that stand for one: a ligature is its letters. What stands for whole words (U+FDFA for eighteen letters) is no name."""
+
+
+def plain(text: str) -> str:
+    """The text as a reader sees it: full-width letters and ligatures as usual ones, without accents and what is invisible.
+
+    It is at most `WIDENED_MAX` times as long, whatever is in it; the work is per character, and for each that is not ASCII done once.
+    """
+    return text if text.isascii() else text.translate({ord(one): _plain(one) for one in set(text) if not one.isascii()})
+
+
+def _plain(character: str) -> str:
+    """Compatibility decomposition (NFKD) without marks (Mn) and format characters (Cf)."""
+    found = "".join(one for one in unicodedata.normalize("NFKD", character) if unicodedata.category(one) not in {"Mn", "Cf"})
+    return found if len(found) <= WIDENED_MAX else " "
+
 
 _GIVEN_NAMES = """
 aaron ahmed alice amanda amelie amira amy ana andrea andreas andrew angela anita anke anna anne antonio barbara ben bernd betty
@@ -27,7 +49,7 @@ priya rachel rahul ralf rebecca renate richard rita robert roberto rosa ruth sab
 simon sofia sonja sophie stefan stefanie stephanie stephen steven susan susanne tanja tatiana teresa theresa thomas tim tina
 tobias tom tomas ulrich ursula uwe vera vladimir walter wei werner wolfgang xavier yasmin yuki yusuf zoe
 """
-GIVEN_NAMES = frozenset(_GIVEN_NAMES.split())
+GIVEN_NAMES = frozenset(plain(_GIVEN_NAMES).split())
 """Names that are nothing else: no Mark, Will, Rose or Grant."""
 
 _NOT_NAMES = """
@@ -39,44 +61,49 @@ supplier support system team that the their they this tool training user vendor 
 NOT_NAMES = frozenset(_NOT_NAMES.split())
 """Words that stand where a name could and are none."""
 
-NAME = r"[^\W\d_][\w’'-]{0,60}"
-"""Of a bounded length, and an address begins where a word does: a text of ten thousand letters is gone through once."""
-CAPITALISED = rf"(?=[^\W\d_a-zà-öø-ÿ]){NAME}"
-TITLED = re.compile(rf"\b(?:[Mm]rs?|[Mm]s|Miss|Mx|[Dd]r|[Pp]rof|Herrn?|Frau|Mme|Madame|Monsieur|Señora?|Sr|Sra)\b\.?\s+{CAPITALISED}")
-REFERENCE = re.compile(r"\bperson:\S", re.IGNORECASE)
-ADDRESS = re.compile(r"(?<![\w.+-])[\w.+-]+@[\w-]+\.\w|(?<!\w)@\w{2,}")
-BLAMED = re.compile(rf"\b(?i:blam(?:e|es|ed|ing)|(?:fault|mistake|error|negligence) of)\s+(?:(?:it\s+)?on\s+)?(?P<name>{CAPITALISED})")
-AT_FAULT = re.compile(
-    rf"\b(?P<name>{CAPITALISED}?)(?:[’']s?\s+(?i:own\s+)?(?i:fault|mistake|error|negligence|carelessness|oversight|incompetence)\b"
-    r"|\s+(?i:is|was)\s+(?i:at fault|to blame)\b)"
-)
-_GIVEN = "|".join(sorted(GIVEN_NAMES))
-FULL_NAME = re.compile(rf"\b(?i:{_GIVEN})\s+(?:[A-Z]\.\s+)?(?:(?:van|von|de|da|der|den|al|bin)\s+)*{CAPITALISED}")
+_TITLES = """
+Mr mr Mrs mrs Ms ms Miss Mx Dr dr Prof prof Herr Herrn Frau Mme Madame Monsieur Senor Senora Sr Sra
+"""
+TITLES = frozenset(_TITLES.split())
+FAULTS = frozenset({"fault", "mistake", "error", "negligence"})
+BLAMING = frozenset({"blame", "blames", "blamed", "blaming"})
+
+WORD = re.compile(r"[^\W_]+")
+ADDRESS = re.compile(r"@(?:(?<=[\w.+-]@)[\w-]++\.\w|(?<!\w@)\w\w)")
+
+# What is matched where a word ends. A name is seen by how it begins.
+NAME = r"(?P<name>(?=[^\W\d_a-zà-öø-ÿ])[^\W_]++(?:[’'-][^\W_]++){0,3})"
+REFERENCE = re.compile(r":\S")
+TITLED = re.compile(rf"\.?\s+{NAME}")
+BLAMED = re.compile(rf"\s+(?i:(?:it\s+)?on\s+)?{NAME}")
+FAULT_OF = re.compile(rf"\s+(?i:of\s+(?:(?:it\s+)?on\s+)?){NAME}")
+FULL_NAME = re.compile(rf"\s+(?:[A-Z]\.\s+)?(?:(?:van|von|de|da|der|den|al|bin)\s+){{0,3}}{NAME}")
 DID_WRONG = re.compile(
-    rf"\b(?i:{_GIVEN})\s+(?i:forgot|forgets|failed|fails|neglected|ignored|missed|lied|misread|mislaid|mixed|refused|overlooked|"
+    r"\s+(?i:forgot|forgets|failed|fails|neglected|ignored|missed|lied|misread|mislaid|mixed|refused|overlooked|"
     r"(?:should|could|would|did|does|was|is|had|has)(?:n[’']t)?|made|sent|told|promised|entered|typed|caused|lost|broke)\b"
 )
-
-_PATTERNS = (
-    (REFERENCE, "it refers to a person"),
-    (ADDRESS, "it holds somebody's address"),
-    (TITLED, "it names a person by title"),
-    (FULL_NAME, "it names a person by first and last name"),
-    (DID_WRONG, "it says what a person did"),
+# And where one begins that is written as a name is.
+AT_FAULT = re.compile(
+    r"(?P<name>[^\W_]++(?:[’'-][^\W_]++){0,3}?)"
+    r"(?:[’']s?\s+(?i:own\s+)?(?i:fault|mistake|error|negligence|carelessness|oversight|incompetence)\b"
+    r"|\s+(?i:is|was)\s+(?i:at fault|to blame)\b)"
 )
+PARTS_MAX = 4
+"""Of a name with more parts, the first of them are enough."""
 
 
 def person_named(text: str, known: Iterable[str] = ()) -> str | None:
     """How the text names a person, or None. `known` are references such as `person:anna.keller`; other kinds (`team:…`) are not people."""
-    plain = "".join(c for c in unicodedata.normalize("NFKC", text) if unicodedata.category(c) != "Cf")
-    for pattern, how in _PATTERNS:
-        if pattern.search(plain):
+    seen = plain(text)
+    if ADDRESS.search(seen):
+        return "it holds somebody's address"
+    people = _known(known)
+    words = list(WORD.finditer(seen))
+    folded = [word.group().casefold() for word in words]
+    for at, (word, fold) in enumerate(zip(words, folded, strict=True)):
+        if how := _named(seen, word, fold):
             return how
-    for pattern in (BLAMED, AT_FAULT):
-        if any(_may_be_a_name(found["name"]) for found in pattern.finditer(plain)):
-            return "it blames somebody by name"
-    for reference in known:
-        if any(name.search(plain) for name in _names_in(reference)):
+        if word.group() in people.parts or (fold in people.first and people.are_at(folded, at)):
             return "it names a person who works on this"
     return None
 
@@ -90,20 +117,58 @@ def names_someone(known: Iterable[str], **texts: str | None) -> Refusal | None:
     return None
 
 
+def _named(text: str, found: re.Match[str], fold: str) -> str | None:
+    """How a person is named from this word on, if one is."""
+    word, end = found.group(), found.end()
+    if fold in GIVEN_NAMES:
+        if FULL_NAME.match(text, end):
+            return "it names a person by first and last name"
+        if DID_WRONG.match(text, end):
+            return "it says what a person did"
+    if fold == "person" and REFERENCE.match(text, end):
+        return "it refers to a person"
+    if word in TITLES and TITLED.match(text, end):
+        return "it names a person by title"
+    blamed = None
+    if fold in BLAMING:
+        blamed = BLAMED.match(text, end)
+    elif fold in FAULTS:
+        blamed = FAULT_OF.match(text, end)
+    elif word[0].isalpha() and not word[0].islower():
+        blamed = AT_FAULT.match(text, found.start())
+    return "it blames somebody by name" if blamed and _may_be_a_name(blamed["name"]) else None
+
+
 def _may_be_a_name(word: str) -> bool:
     """An acronym is a system more often than a person, and a role is none."""
     return word.casefold() not in NOT_NAMES and not (word.isupper() and len(word) > 1)
 
 
-def _names_in(reference: str) -> Iterable[re.Pattern[str]]:
-    """What to look for: the whole name in any case, its parts where they are written as names."""
-    kind, _, name = reference.rpartition(":")
-    if kind not in {"", "person"}:
-        return
-    parts = [part for part in re.split(r"[\W_]+", name) if len(part) > 1 and not part.isdigit()]
-    if all(part.casefold() in NOT_NAMES for part in parts):
-        return
-    yield re.compile(r"\b" + r"[\W_]+".join(map(re.escape, parts)) + r"\b", re.IGNORECASE)
-    for part in parts:
-        if len(part) > 2 and part.casefold() not in NOT_NAMES:  # noqa: PLR2004 - shorter ones are initials and particles
-            yield re.compile(rf"\b{re.escape(part.capitalize())}\b")
+@dataclass(frozen=True, slots=True)
+class _Known:
+    """The names that the stream knows, to be looked for in any number at the cost of one."""
+
+    whole: frozenset[tuple[str, ...]]
+    """Names in small letters, word by word: whoever is named so is found in any case."""
+    parts: frozenset[str]
+    """First names and last names as names are written."""
+
+    first: frozenset[str]
+    lengths: frozenset[int]
+
+    def are_at(self, folded: list[str], at: int) -> bool:
+        """Whether one of the whole names begins at this word."""
+        return any(tuple(folded[at : at + length]) in self.whole for length in self.lengths)
+
+
+def _known(references: Iterable[str]) -> _Known:
+    whole: set[tuple[str, ...]] = set()
+    parts: set[str] = set()
+    for reference in references:
+        kind, _, name = plain(reference).rpartition(":")
+        words = [one for one in WORD.findall(name.casefold()) if len(one) > 1 and not one.isdigit()]
+        if kind not in {"", "person"} or all(one in NOT_NAMES for one in words):
+            continue
+        whole.add(tuple(words[:PARTS_MAX]))
+        parts |= {one.capitalize() for one in words if len(one) > 2 and one not in NOT_NAMES}  # noqa: PLR2004 - shorter ones are initials
+    return _Known(frozenset(whole), frozenset(parts), frozenset(one[0] for one in whole), frozenset(map(len, whole)))
