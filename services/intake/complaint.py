@@ -72,7 +72,7 @@ from shared.contract.values import PromiseTerms
 from shared.machine.mind import Context, Stream, Timer
 from shared.obligations.promises import Book, Stored, booked, broken, open_ids, open_terms, promised, with_end
 from shared.obligations.promises import timers as promise_timers
-from shared.obligations.proof import Replies, ended_before, proven, reply, with_reply
+from shared.obligations.proof import Moment, Replies, ended_before, now, proven, reply, with_reply
 from shared.obligations.sameness import fingerprint
 from shared.policy.kinds import unknown_defect_kind
 
@@ -104,6 +104,8 @@ class Complaint:
     replies: Replies = field(default_factory=dict)
     misunderstanding: str | None = None
     """The newest one, while any is raised."""
+    raised: Moment = field(default_factory=Moment)
+    """When it was."""
     owned: int = 0
     """The generation that was owned last."""
     endings: Endings = field(default_factory=Endings)
@@ -138,11 +140,11 @@ def evolve(state: Complaint, event: ComplaintEvent) -> Complaint:
         case NeedStated(need=need):
             return replace(state, need=need, stated=fingerprint(event))
         case MisunderstandingRaised():
-            return replace(state, misunderstanding=fingerprint(event))
+            return replace(state, misunderstanding=fingerprint(event), raised=now(state.replies, state.generation))
         case MisunderstandingCleared():
             return replace(state, misunderstanding=None)
         case PromiseMade() | PromiseKept() | PromiseRenegotiated() | PromiseBroken():
-            return replace(state, promises=booked(state.promises, event, state.generation))
+            return replace(state, promises=booked(state.promises, event, now(state.replies, state.generation)))
         case ReplyReceived(reply_id=reply_id, generation=generation) | ReplyNoted(reply_id=reply_id, generation=generation):
             return replace(state, replies=with_reply(state.replies, generation, reply_id))
         case ComplaintOwned(generation=generation):
@@ -245,7 +247,7 @@ def _asked(state: Complaint, command: Asked, context: Context) -> Decision:
         case ClearMisunderstanding(now_understood=now_understood):
             if state.misunderstanding is None:
                 return []
-            proof = proven(command.proof, state.replies, state.generation)
+            proof = proven(command.proof, state.replies, state.raised, "the misunderstanding was raised")
             return proof if isinstance(proof, Refusal) else [MisunderstandingCleared(now_understood=now_understood, proof=proof)]
         case MakePromise() | KeepPromise() | RenegotiatePromise():
             return promised(state.promises, command, STORED, context, made_at="own", replies=state.replies)
@@ -281,7 +283,7 @@ def _complete(state: Complaint, command: CompleteOwnership, context: Context) ->
             need=state.need,
             next_step=next_step,
             promises=open_terms(state.promises),
-            replies=tuple(UUID(key) for key, generation in state.replies.items() if generation == state.generation),
+            replies=tuple(UUID(key) for key, said in state.replies.items() if said.generation == state.generation),
             customer_kind=state.customer_kind,
             product=state.product,
         )
@@ -310,7 +312,7 @@ def _withdraw(state: Complaint, command: Withdraw, context: Context) -> Decision
         return []
     if state.endings.customers is not None:
         return Refusal(Rule.WITHDRAWAL_TOO_LATE, "it was delivered, and that is how it ended: if it is not right, reopen it")
-    proof = proven(command.proof, state.replies, state.generation)
+    proof = proven(command.proof, state.replies, Moment(state.generation), "the complaint was received")
     if isinstance(proof, Refusal):
         return proof
     withdrawn = ComplaintWithdrawn(

@@ -11,7 +11,7 @@ from typing import Literal, assert_never
 
 from services.resolution.decisions import Decided, decided, decision
 from services.resolution.offers import Offers, answer, make, offered
-from services.resolution.work import Work, complete, delivery_of, nothing_delivered, objection, start, worked
+from services.resolution.work import Work, complete, delivery_of, no_excuse, nothing_delivered, objection, start, worked
 from shared.contract.machine import TimerDue
 from shared.contract.refusals import Refusal, Rule
 from shared.contract.resolution import (
@@ -70,7 +70,7 @@ from shared.contract.resolution import (
 from shared.machine.mind import Context, Stream, Timer
 from shared.obligations.promises import Book, Stored, booked, broken, keepable, open_ids, open_ones, promised, with_end, with_terms
 from shared.obligations.promises import timers as promise_timers
-from shared.obligations.proof import Replies, proven, reply, with_reply
+from shared.obligations.proof import Moment, Replies, now, proven, reply, with_reply
 from shared.obligations.sameness import fingerprint
 
 OBJECTION = "objection"
@@ -104,11 +104,18 @@ class Case:
     explained: str | None = None
     misunderstanding: str | None = None
     """The newest one, while any is raised."""
+    raised: Moment = field(default_factory=Moment)
+    """When it was."""
 
     @property
     def in_hand(self) -> bool:
         """Whether it is delivered and nothing speaks against it. A misunderstanding raised since then counts as an objection."""
         return self.work.delivered is not None and self.misunderstanding is None
+
+    @property
+    def now(self) -> Moment:
+        """After all that the customer said so far."""
+        return now(self.replies, self.generation)
 
     @property
     def made_at(self) -> Literal["fix", "deliver"]:
@@ -127,7 +134,7 @@ def evolve(state: Case, event: CaseEvent) -> Case:
         case CaseSuspended(generation=generation):
             return _anew(state, generation)
         case ObligationsTakenOver(generation=generation, promises=terms, replies=replies):
-            book = with_terms(state.promises, generation, *terms)
+            book = with_terms(state.promises, state.now, *terms)
             return replace(state, promises=book, replies=with_reply(state.replies, generation, *replies))
         case OwnerChanged(generation=generation, to=to):
             return replace(state, owner=to, owner_of=generation)
@@ -139,12 +146,12 @@ def evolve(state: Case, event: CaseEvent) -> Case:
         case DecisionMade():
             return replace(state, decided=decided(event))
         case CounterOfferMade() | CounterOfferAccepted() | CounterOfferRefused():
-            return replace(state, offers=offered(state.offers, event))
+            return replace(state, offers=offered(state.offers, event, state.now))
         case FixStarted() | FixCompleted() | Delivered():
-            return replace(state, work=worked(state.work, event))
+            return replace(state, work=worked(state.work, event, state.now))
         case DeliveryObjected(because=because):
             stands = None if because == "new_evidence" else state.decided
-            return replace(state, decided=stands, work=worked(state.work, event))
+            return replace(state, decided=stands, work=worked(state.work, event, state.now))
         case DeliveryConfirmed():
             return replace(state, ended="confirmed")
         case DeliveryAssumed():
@@ -152,11 +159,12 @@ def evolve(state: Case, event: CaseEvent) -> Case:
         case ExplanationGiven():
             return replace(state, explained=fingerprint(event, "text", "channel"))
         case MisunderstandingRaised():
-            return replace(state, misunderstanding=fingerprint(event, "understood", "meant"))
+            work = replace(state.work, since=state.now) if state.work.delivered is not None else state.work
+            return replace(state, misunderstanding=fingerprint(event, "understood", "meant"), raised=state.now, work=work)
         case MisunderstandingCleared(objection_until=until):
             return replace(state, misunderstanding=None, work=replace(state.work, objection_until=until))
         case PromiseMade() | PromiseKept() | PromiseRenegotiated() | PromiseBroken():
-            return replace(state, promises=booked(state.promises, event, state.generation))
+            return replace(state, promises=booked(state.promises, event, state.now))
         case ReplyReceived(reply_id=reply_id, generation=generation) | ReplyNoted(reply_id=reply_id, generation=generation):
             return replace(state, replies=with_reply(state.replies, generation, reply_id))
         case WithdrawalCameTooLate() | StaleFactIgnored():
@@ -261,14 +269,11 @@ def _not_now(state: Case, command: Asked, context: Context) -> Refusal | None:
     if state.opened != state.generation:
         return Refusal(Rule.NO_FIX_BEFORE_OWNERSHIP, "it was reopened and nobody owns it again yet: complete the ownership in intake first")
     if state.ended:
-        return None if isinstance(command, GiveExplanation) or _is_confirmed(state, command) else _ended(state, context)
+        confirmed_again = isinstance(command, ConfirmDelivery) and state.ended == "confirmed"
+        return None if confirmed_again or isinstance(command, GiveExplanation) else _ended(state, context)
     if state.misunderstanding and isinstance(command, Moves):
         return Refusal(Rule.MISUNDERSTANDING_FIRST)
     return None
-
-
-def _is_confirmed(state: Case, command: Asked) -> bool:
-    return state.ended == "confirmed" and isinstance(command, ConfirmDelivery)
 
 
 def _ended(state: Case, context: Context) -> Refusal:
@@ -293,7 +298,7 @@ def _asked(state: Case, command: Asked, context: Context) -> Decision:
                 return made
             return [made] if isinstance(made, CounterOfferMade) else []
         case AnswerOffer():
-            return answer(state.offers, command, state.replies, generation)
+            return answer(state.offers, command, state.replies)
         case StartFix():
             return start(state.work, state.decided, command, generation)
         case CompleteFix():
@@ -306,7 +311,7 @@ def _asked(state: Case, command: Asked, context: Context) -> Decision:
             return objection(state.work, state.decided, command, generation)
         case GiveExplanation(text=text, channel=channel):
             if not state.in_hand:
-                return _no_excuse(state)
+                return no_excuse(state.work)
             repeated = state.explained == fingerprint(command)
             return [] if repeated else [ExplanationGiven(generation=generation, text=text, channel=channel)]
         case RaiseMisunderstanding():
@@ -360,22 +365,17 @@ def _confirm(state: Case, command: ConfirmDelivery, context: Context) -> Decisio
         return []
     if state.work.delivered is None:
         return nothing_delivered(state.work)
-    proof = proven(command.proof, state.replies, state.generation)
+    proof = proven(command.proof, state.replies, state.work.since, "it was delivered, or last misunderstood")
     if isinstance(proof, Refusal):
         return proof
     return [DeliveryConfirmed(generation=state.generation, proof=proof, words=command.words, confirmed_at=context.now)]
-
-
-def _no_excuse(state: Case) -> Refusal:
-    why = "what was delivered is misunderstood, which counts as an objection: clear that up first" if state.work.delivered else ""
-    return Refusal(Rule.NO_EXCUSE_BEFORE_DELIVERY, why)
 
 
 def _clear(state: Case, command: ClearMisunderstanding, context: Context) -> Decision:
     """Of what was delivered, the time to object begins anew: nobody objects to what they misunderstand."""
     if state.misunderstanding is None:
         return []
-    proof = proven(command.proof, state.replies, state.generation)
+    proof = proven(command.proof, state.replies, state.raised, "the misunderstanding was raised")
     if isinstance(proof, Refusal):
         return proof
     until = context.now + context.policy.objection_window if state.work.delivered else None

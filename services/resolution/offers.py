@@ -16,7 +16,7 @@ from shared.contract.resolution import (
 )
 from shared.contract.values import LIST_MAX
 from shared.machine.mind import Context
-from shared.obligations.proof import Replies, proven
+from shared.obligations.proof import Moment, Replies, proven
 from shared.obligations.sameness import fingerprint
 
 OFFERS_MAX = LIST_MAX
@@ -29,18 +29,20 @@ class Offer:
 
     terms: str
     """Their fingerprint."""
+    since: Moment
+    """When it was made."""
     answer: Literal["accepted", "refused"] | None = None
 
 
 Offers = dict[str, Offer]
 
 
-def offered(offers: Offers, event: CounterOfferMade | CounterOfferAccepted | CounterOfferRefused) -> Offers:
-    """The offers after one more fact."""
+def offered(offers: Offers, event: CounterOfferMade | CounterOfferAccepted | CounterOfferRefused, since: Moment) -> Offers:
+    """The offers after one more fact, of this moment."""
     key = str(event.offer_id)
     match event:
         case CounterOfferMade(offer=terms):
-            return offers | {key: Offer(terms_of(terms))}
+            return offers | {key: Offer(terms_of(terms), since)}
         case CounterOfferAccepted():
             return offers | {key: replace(offers[key], answer="accepted")}
         case CounterOfferRefused():
@@ -65,9 +67,7 @@ def make(offers: Offers, offer: OfferTerms, context: Context) -> CounterOfferMad
     return CounterOfferMade(offer_id=context.new_id("offer"), offer=offer)
 
 
-def answer(
-    offers: Offers, asked: AnswerOffer, replies: Replies, generation: int
-) -> Sequence[CounterOfferAccepted | CounterOfferRefused] | Refusal:
+def answer(offers: Offers, asked: AnswerOffer, replies: Replies) -> Sequence[CounterOfferAccepted | CounterOfferRefused] | Refusal:
     """What follows from the customer's answer (invariant 17)."""
     if not offers:
         return Refusal(Rule.UNKNOWN_OFFER, "no offer was made here: make one first")
@@ -79,7 +79,7 @@ def answer(
         return []
     if before is not None:
         return Refusal(Rule.OFFER_ANSWERED, f"the customer {before} this offer already: make a new one", {"offer_id": key})
-    proof = proven(asked.proof, replies, generation)
+    proof = proven(asked.proof, replies, offers[key].since, "this was offered")
     if isinstance(proof, Refusal):
         return proof
     answered = CounterOfferAccepted if asked.answer == "accepted" else CounterOfferRefused

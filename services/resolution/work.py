@@ -1,7 +1,7 @@
 """The work on a case: started, ready, in the customer's hand, and back to its start where they object."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import assert_never
 
@@ -17,6 +17,7 @@ from shared.contract.resolution import (
     ObjectToDelivery,
     StartFix,
 )
+from shared.obligations.proof import Moment
 from shared.obligations.sameness import fingerprint
 
 WorkEvent = FixStarted | FixCompleted | Delivered | DeliveryObjected
@@ -30,20 +31,22 @@ class Work:
     completed: str | None = None
     delivered: str | None = None
     """What the customer has and did not object to."""
+    since: Moment = field(default_factory=Moment)
+    """When they had it, or when it came up that they misunderstood it: what they said before confirms nothing."""
     objection_until: datetime | None = None
     objected: str | None = None
     """The objection that is open: until it is delivered anew."""
 
 
-def worked(work: Work, event: WorkEvent) -> Work:
-    """How far it is after one more fact."""
+def worked(work: Work, event: WorkEvent, since: Moment) -> Work:
+    """How far it is after one more fact, of this moment."""
     match event:
         case FixStarted():
             return replace(work, started=fingerprint(event, "what"))
         case FixCompleted():
             return replace(work, completed=fingerprint(event, "what", "evidence"))
         case Delivered(objection_until=until):
-            return replace(work, delivered=delivery_of(event), objection_until=until, objected=None)
+            return replace(work, delivered=delivery_of(event), since=since, objection_until=until, objected=None)
         case DeliveryObjected():
             return Work(objected=fingerprint(event, "reason", "because"))
         case _:
@@ -101,3 +104,9 @@ def nothing_delivered(work: Work) -> Refusal:
     """Why nothing can be confirmed or objected to."""
     why = "the customer objected to what was delivered: put it right and deliver it again" if work.objected else ""
     return Refusal(Rule.NOTHING_DELIVERED, why)
+
+
+def no_excuse(work: Work) -> Refusal:
+    """Why nothing can be explained: they have nothing, or something else than they think."""
+    why = "what was delivered is misunderstood, which counts as an objection: clear that up first" if work.delivered else ""
+    return Refusal(Rule.NO_EXCUSE_BEFORE_DELIVERY, why)

@@ -24,7 +24,7 @@ from shared.contract.machine import TimerDue
 from shared.contract.refusals import Refusal, Rule
 from shared.contract.values import LIST_MAX, PromiseTerms
 from shared.machine.mind import Context, Timer
-from shared.obligations.proof import Replies, proven
+from shared.obligations.proof import Moment, Replies, proven
 
 PROMISES_MAX = LIST_MAX
 """Most promises that can be made on one stream in one generation."""
@@ -42,8 +42,8 @@ class Promise:
     what: str
     due_at: datetime
     made_at: Literal["sale", "own", "fix", "deliver"]
-    generation: int
-    """Of the complaint, when it was made here or taken over."""
+    since: Moment
+    """When it was made here or taken over."""
     ended: Ended | None = None
     became: str | None = None
     """The promise that stands in the place of a renegotiated one."""
@@ -87,7 +87,7 @@ def promised(
             becomes = _renegotiate(book, asked, made_at, context)
             if not isinstance(becomes, PromiseTerms):
                 return becomes or []
-            proof = proven(asked.proof, replies, book[str(promise_id)].generation)
+            proof = proven(asked.proof, replies, book[str(promise_id)].since, "this was promised")
             if isinstance(proof, Refusal):
                 return proof
             return [stored.renegotiated(promise_id=promise_id, becomes=becomes, reason=reason, proof=proof)]
@@ -171,25 +171,25 @@ def _is(book: Book, promise_id: UUID, ended: Ended) -> bool:
 # ---- the book --------------------------------------------------------------------------------------------------------------
 
 
-def booked(book: Book, fact: Fact, generation: int) -> Book:
-    """The book after one more fact of this generation."""
+def booked(book: Book, fact: Fact, since: Moment) -> Book:
+    """The book after one more fact, of this moment."""
     match fact:
         case PromiseMadeFields(promise=terms):
-            return with_terms(book, generation, terms)
+            return with_terms(book, since, terms)
         case PromiseKeptFields(promise_id=promise_id):
             return with_end(book, "kept", promise_id)
         case PromiseRenegotiatedFields(promise_id=promise_id, becomes=becomes):
             key = str(promise_id)
-            return with_terms(book, generation, becomes) | {key: replace(book[key], ended="renegotiated", became=str(becomes.promise_id))}
+            return with_terms(book, since, becomes) | {key: replace(book[key], ended="renegotiated", became=str(becomes.promise_id))}
         case PromiseBrokenFields(promise_id=promise_id):
             return with_end(book, "broken", promise_id)
         case _:
             assert_never(fact)
 
 
-def with_terms(book: Book, generation: int, *made: PromiseTerms) -> Book:
+def with_terms(book: Book, since: Moment, *made: PromiseTerms) -> Book:
     """The book with new promises in it."""
-    return book | {str(one.promise_id): Promise(one.what, one.due_at, one.made_at, generation) for one in made}
+    return book | {str(one.promise_id): Promise(one.what, one.due_at, one.made_at, since) for one in made}
 
 
 def with_end(book: Book, ended: Ended, *promise_ids: UUID) -> Book:

@@ -1,5 +1,6 @@
 """What shows that something is the customer's own word (invariant 17), and the replies that can show it."""
 
+from dataclasses import dataclass
 from datetime import datetime
 from itertools import islice
 from uuid import UUID, uuid5
@@ -12,15 +13,32 @@ from shared.machine.mind import Context
 REPLIES_MAX = LIST_MAX
 """Most replies a stream remembers, the newest of them."""
 
-Replies = dict[str, int]
-"""By id, in the order in which they came: the generation of the complaint in which each was received."""
+
+@dataclass(frozen=True, slots=True)
+class Moment:
+    """A place in the talk with the customer."""
+
+    generation: int = 0
+    """Of the complaint."""
+    heard: int = 0
+    """How many replies were known here by then. A reply's own moment counts it in."""
 
 
-def proven(proof: Proof | None, replies: Replies, since: int) -> Proof | Refusal:
+Replies = dict[str, Moment]
+"""By id, in the order in which they came to be known here: of which generation each is, and the how-manieth."""
+
+
+def now(replies: Replies, generation: int) -> Moment:
+    """The moment after all that was said so far."""
+    return Moment(generation, next(reversed(replies.values())).heard if replies else 0)
+
+
+def proven(proof: Proof | None, replies: Replies, since: Moment, what: str) -> Proof | Refusal:
     """The proof, where it shows the customer's word. A reply must be one that was recorded here; a call and a token lie elsewhere.
 
-    `since` is the generation in which that came up of which it is the word. Nobody confirms, or takes back, what comes after it: what
-    the customer said before the complaint was opened again shows nothing of what was done since then.
+    `since` is when that came up of which it is the word, and `what` says so ("it was delivered"): nobody confirms what comes after their
+    word. It is by the stream's own order that a reply came before or after. One that another service received before, and that came to
+    be known here after, is let pass: no order between two services' streams would hold when it is replayed.
 
     What was named instead is not repeated in the refusal: it may be personal, and a refusal is stored for ever.
     """
@@ -33,12 +51,19 @@ def proven(proof: Proof | None, replies: Replies, since: int) -> Proof | Refusal
             Rule.CUSTOMERS_WORD_NEEDS_PROOF,
             "no reply of this id was recorded here: record the reply first, then name its reply_id",
         )
-    if proof.kind == "reply" and replies[proof.ref] < since:
+    if proof.kind == "reply" and (too_old := _before(replies[proof.ref], since, what)):
         return Refusal(
             Rule.CUSTOMERS_WORD_NEEDS_PROOF,
-            "this reply came before the complaint was opened again: name what the customer said since then",
+            f"this reply came before {too_old}: record what the customer said since then, and name that",
         )
     return proof
+
+
+def _before(said: Moment, since: Moment, what: str) -> str | None:
+    """What came only after this was said, if that matters."""
+    if said.generation < since.generation:
+        return "the complaint was opened again"
+    return what if said.heard <= since.heard else None
 
 
 def reply(asked: ReplyAsked, replies: Replies, generation: int, context: Context) -> ReplyFields | None:
@@ -51,7 +76,9 @@ def reply(asked: ReplyAsked, replies: Replies, generation: int, context: Context
 
 def with_reply(replies: Replies, generation: int, *reply_ids: UUID) -> Replies:
     """The replies and some more, each once and of the generation in which it was first known; the oldest fall out."""
-    whole = replies | {str(one): generation for one in reply_ids if str(one) not in replies}
+    new = [str(one) for one in dict.fromkeys(reply_ids) if str(one) not in replies]
+    before = now(replies, generation).heard
+    whole = replies | {one: Moment(generation, before + nth) for nth, one in enumerate(new, 1)}
     return dict(islice(whole.items(), max(0, len(whole) - REPLIES_MAX), None))
 
 

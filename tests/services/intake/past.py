@@ -86,6 +86,20 @@ class Past(list):
                 found.setdefault(str(event.reply_id), event.generation)
         return found
 
+    def known_at(self, reply):
+        """When a reply was first known, by its place in the past."""
+        return next(n for n, one in enumerate(self) if str(getattr(one, "reply_id", None)) == reply)
+
+    def came_up(self, event):
+        """What this event is the customer's word about, by its place in the past: of a withdrawal, all of it."""
+        match event:
+            case said.MisunderstandingCleared():
+                return max(n for n, one in enumerate(self) if isinstance(one, said.MisunderstandingRaised))
+            case said.PromiseRenegotiated(promise_id=promise_id):
+                terms = [getattr(one, "promise", getattr(one, "becomes", None)) for one in self]
+                return next(n for n, one in enumerate(terms) if one and one.promise_id == promise_id)
+        return 0
+
     @property
     def is_misunderstood(self):
         marks = [said.MisunderstandingRaised, said.MisunderstandingCleared, said.ComplaintWithdrawn]
@@ -143,7 +157,8 @@ class Past(list):
                 self.reopening(event, ending, now)
         proof = getattr(event, "proof", None)
         if proof and proof.kind == "reply":
-            assert self.replies[proof.ref] >= self.generation, "17: said before this came up"
+            assert self.replies[proof.ref] >= self.generation, "17: said before it was opened again"
+            assert self.known_at(proof.ref) > self.came_up(event), "17: said before this came up"
         assert not hasattr(event, "proof") or proof, "17"
 
     def telling(self, event):

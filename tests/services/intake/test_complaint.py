@@ -194,11 +194,27 @@ def test_what_the_customer_has_told_once_is_never_asked_again():
 )
 @pytest.mark.parametrize("proof", [None, Proof(kind="reply", ref=str(UNKNOWN))], ids=["no proof", "a reply that was never recorded"])
 def test_what_is_said_to_be_the_customers_word_names_their_reply_their_call_or_their_token(past, command, proof):
-    past = (RECEIVED, REPLIED, *past)
+    past = (RECEIVED, *past, REPLIED)
     given(*past).when(command.model_copy(update={"proof": proof})).then_refused(Rule.CUSTOMERS_WORD_NEEDS_PROOF)
     for shown in (BY_REPLY, BY_CALL, Proof(kind="token", ref="t-1")):
         (event,) = given(*past).when(command.model_copy(update={"proof": shown})).decided
         assert event.proof == shown
+
+
+@pytest.mark.parametrize(
+    ("since", "command"), [(MISUNDERSTOOD, ClearMisunderstanding()), (PROMISED, RENEGOTIATE)], ids=["clearing", "renegotiating"]
+)
+def test_what_the_customer_said_is_no_word_of_theirs_about_what_came_up_after(since, command):
+    asked = command.model_copy(update={"proof": BY_REPLY})
+    refusal = given(RECEIVED, REPLIED, since).when(asked).then_refused(Rule.CUSTOMERS_WORD_NEEDS_PROOF)
+    assert "came before" in refusal.sentence
+    later = REPLIED.model_copy(update={"reply_id": UNKNOWN})
+    (event,) = (
+        given(RECEIVED, REPLIED, since, later)
+        .when(command.model_copy(update={"proof": BY_REPLY.model_copy(update={"ref": str(UNKNOWN)})}))
+        .decided
+    )
+    assert event.proof.ref == str(UNKNOWN)
 
 
 def test_keeping_a_promise_names_the_event_that_kept_it():

@@ -60,7 +60,6 @@ def given(*past: Event) -> Given:
 HOUR, DAY = timedelta(hours=1), timedelta(days=1)
 CALL = Proof(kind="call", ref="rec-2026-03-03-17")
 REPLY = UUID(int=11)
-A_REPLY = Proof(kind="reply", ref=str(REPLY))
 
 # ---- what was owned --------------------------------------------------------------------------------------------------------
 

@@ -123,6 +123,25 @@ def promises_of(past):
     return found
 
 
+def came_up(past, event):
+    """What this event is the customer's word about, by its place in the past."""
+    match event:
+        case said.PromiseRenegotiated(promise_id=promise_id):
+            return next(n for n, one in enumerate(past) if promise_id in promises([one]))
+        case said.DeliveryConfirmed():
+            kinds, wanted = (said.Delivered, said.MisunderstandingRaised), {}
+        case said.MisunderstandingCleared():
+            kinds, wanted = said.MisunderstandingRaised, {}
+        case said.CounterOfferAccepted(offer_id=offer_id) | said.CounterOfferRefused(offer_id=offer_id):
+            kinds, wanted = said.CounterOfferMade, {"offer_id": offer_id}
+    return max(n for n, one in enumerate(past) if isinstance(one, kinds) and wanted.items() <= dict(one).items())
+
+
+def known_at(past, reply):
+    """When a reply was first known, by its place in the past."""
+    return next(n for n in range(len(past)) if reply in replies(past[: n + 1]))
+
+
 def replies(past):
     """The generation in which each reply was first known, by id."""
     found = {}

@@ -39,7 +39,6 @@ from tests.services.resolution.said import (
     A_DELIVERY,
     A_MISUNDERSTANDING,
     A_PROMISE,
-    A_REPLY,
     A_START,
     ACTOR,
     AGAIN,
@@ -63,6 +62,7 @@ from tests.services.resolution.said import (
     IN_HAND,
     KEEPS_IT,
     KEPT,
+    LATER,
     LOAVES,
     MOVES,
     NOW,
@@ -191,9 +191,53 @@ def test_what_is_said_to_be_the_customers_word_names_what_shows_it(past, command
     given(*past).when(unproven).then_refused(Rule.CUSTOMERS_WORD_NEEDS_PROOF)
     unknown = command.model_copy(update={"proof": Proof(kind="reply", ref=str(UUID(int=99)))})
     given(*past).when(unknown).then_refused(Rule.CUSTOMERS_WORD_NEEDS_PROOF)
-    for proof in (CALL, A_REPLY, Proof(kind="token", ref="t-1")):
-        (event,) = given(*past).when(command.model_copy(update={"proof": proof})).decided
+    said_since = ReplyReceived(reply_id=UUID(int=12), generation=1, text="So it is.", received_at=NOW)
+    for proof in (CALL, Proof(kind="reply", ref=str(UUID(int=12))), Proof(kind="token", ref="t-1")):
+        (event,) = given(*past, said_since).when(command.model_copy(update={"proof": proof})).decided
         assert event.proof == proof
+
+
+@CASES(
+    ("since", "command"),
+    [
+        ((DECIDED, STARTED, COMPLETED, DELIVERED), A_CONFIRMATION),
+        ((DECIDED, STARTED, COMPLETED, DELIVERED, OBJECTED, STARTED, COMPLETED, DELIVERED), A_CONFIRMATION),
+        ((DECIDED, STARTED, COMPLETED, DELIVERED, RAISED, CLEARED), A_CONFIRMATION),
+        ((OFFERED,), AnswerOffer(answer="accepted")),
+        ((OFFERED,), AnswerOffer(answer="refused")),
+        ((RAISED,), A_CLEARING),
+        ((PromiseMade(promise=LATER),), RENEGOTIATES_IT.model_copy(update={"promise_id": LATER.promise_id, "due_at": NOW + 4 * DAY})),
+    ],
+    ids=[
+        "confirming",
+        "confirming after an objection",
+        "confirming what was misunderstood",
+        "accepting",
+        "refusing",
+        "clearing",
+        "renegotiating",
+    ],
+)
+def test_what_the_customer_said_is_no_word_of_theirs_about_what_came_up_after(since, command):
+    """Or "No, this is not it" would confirm the next delivery."""
+
+    def heard(number):
+        return ReplyReceived(reply_id=UUID(int=number), text="No.", received_at=NOW, generation=1)
+
+    for n in range(len(since) - (CLEARED in since)):  # what cleared it up may say as well that all is there
+        said = (*OPEN, *since[:n], heard(12), *since[n:])
+        for old in (REPLY, UUID(int=12)):
+            asked = command.model_copy(update={"proof": Proof(kind="reply", ref=str(old))})
+            assert "came before" in given(*said).when(asked).then_refused(Rule.CUSTOMERS_WORD_NEEDS_PROOF).sentence
+        asked = command.model_copy(update={"proof": Proof(kind="reply", ref=str(UUID(int=13)))})
+        (event,) = given(*said, heard(13)).when(asked).decided
+        assert event.proof == asked.proof
+
+
+def test_what_intake_heard_before_and_tells_of_after_is_let_pass():
+    told = ReplyNoted(reply_id=UUID(int=12), generation=1)
+    proof = Proof(kind="reply", ref=str(UUID(int=12)))
+    assert not isinstance(given(*IN_HAND, told).when(A_CONFIRMATION.model_copy(update={"proof": proof})).decided, Refusal)
 
 
 def test_a_promise_is_kept_by_the_event_that_is_named():

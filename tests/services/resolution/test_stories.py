@@ -133,7 +133,8 @@ class Stories(RuleBasedStateMachine):
             assert not seen.is_raised(past), "3: a stage moves while a misunderstanding is raised"
         if proof := getattr(event, "proof", None):
             since = seen.promises_of(past)[event.promise_id] if isinstance(event, said.PromiseRenegotiated) else seen.generation(past)
-            assert proof.kind == "call" or seen.replies(past)[proof.ref] >= since, "17: said before this came up"
+            assert proof.kind == "call" or seen.replies(past)[proof.ref] >= since, "17: said before it was opened again"
+            assert proof.kind == "call" or seen.known_at(past, proof.ref) >= seen.came_up(past, event), "17: said before this came up"
         match event:
             case said.DecisionMade():
                 self.deciding(event, decided)

@@ -12,6 +12,7 @@ from shared.contract.machine import TimerDue
 from shared.contract.refusals import Refusal, Rule
 from shared.contract.values import PromiseTerms, Proof
 from shared.obligations.promises import TIMER, booked, broken, open_ids, promised
+from shared.obligations.proof import Moment
 from tests.spec import NOW, context
 
 DAY = timedelta(days=1)
@@ -29,7 +30,7 @@ def asked(book, command, stored):
 
 def ends(stored):
     """Each way in which a promise can end here."""
-    book = booked({}, stored.made(promise=TERMS), 1)
+    book = booked({}, stored.made(promise=TERMS), Moment(1))
     return book, [*asked(book, KEEP, stored), *asked(book, MOVE, stored), *broken(book, DUE, stored)]
 
 
@@ -46,7 +47,7 @@ def test_what_is_said_is_said_in_the_events_of_the_service(stored):
 def test_whatever_ended_a_promise_nothing_ends_it_again(stored):
     book, said = ends(stored)
     for end in said:
-        after = booked(book, end, 1)
+        after = booked(book, end, Moment(1))
         assert TERMS.promise_id not in open_ids(after)
         assert broken(after, DUE, stored) == []
         for command, repeated in ((KEEP, stored.kept), (MOVE, stored.renegotiated)):
@@ -61,7 +62,7 @@ def test_whatever_ended_a_promise_nothing_ends_it_again(stored):
 @stored
 @pytest.mark.parametrize("by", [None, "the call of this noon", str(UUID(int=7))], ids=["nothing", "words", "an id that is no event's"])
 def test_what_kept_a_promise_is_named_by_its_events_id(stored, by):
-    book = booked({}, stored.made(promise=TERMS), 1)
+    book = booked({}, stored.made(promise=TERMS), Moment(1))
     refusal = asked(book, KEEP.model_copy(update={"by": by}), stored)
     assert isinstance(refusal, Refusal)
     assert refusal.rule is Rule.KEEPING_NEEDS_ITS_EVENT
