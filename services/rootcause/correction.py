@@ -1,11 +1,12 @@
 """Corrections: what a plan must have, and which one is meant. The same for a learning's own and for a problem's."""
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from uuid import UUID
 
+from services.rootcause.people import names_someone
 from shared.contract.refusals import Refusal, Rule
 from shared.contract.rootcause import CorrectionTerms
 
@@ -37,8 +38,8 @@ def terms_digest(terms: CorrectionTerms) -> str:
     return digest_of(terms.kind, terms.what, terms.owner, str(terms.due_at.timestamp()), terms.procedure, terms.recurrence_procedure)
 
 
-def objection_to(terms: CorrectionTerms, corrections: Mapping[str, Correction], now: datetime) -> Refusal | None:
-    """Why this cannot be planned, or None (invariant 6)."""
+def objection_to(terms: CorrectionTerms, corrections: Mapping[str, Correction], now: datetime, known: Sequence[str]) -> Refusal | None:
+    """Why this cannot be planned, or None (invariants 6 and 7). `known`: the people of whom the stream knows."""
     if terms.kind == "retraining":
         absent = [name for name in ("procedure", "recurrence_procedure") if getattr(terms, name) is None]
         if absent:
@@ -51,7 +52,8 @@ def objection_to(terms: CorrectionTerms, corrections: Mapping[str, Correction], 
         return Refusal(Rule.CORRECTION_ALREADY_DUE)
     if len(corrections) >= CORRECTIONS_MAX:
         return Refusal(Rule.TOO_MANY, f"there are {CORRECTIONS_MAX} corrections already: complete what is planned")
-    return None
+    said = {"what": terms.what, "procedure": terms.procedure, "recurrence_procedure": terms.recurrence_procedure}
+    return names_someone(known, **said)
 
 
 def is_planned(terms: CorrectionTerms, corrections: Mapping[str, Correction]) -> bool:

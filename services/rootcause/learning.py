@@ -266,15 +266,17 @@ def _asked(state: Learning, command: Asked, context: Context) -> Decision:
         case PlanCorrection():
             if is_planned(command, state.corrections):
                 return []
-            if refusal := objection_to(command, state.corrections, context.now) or names_someone(known, what=command.what):
+            if refusal := objection_to(command, state.corrections, context.now, known):
                 return refusal
             return [CorrectionPlanned(correction_id=context.new_id("correction"), **dict(command))]
         case CompleteCorrection(correction_id=correction_id, evidence=evidence):
             key = meant(correction_id, state.corrections)
             if isinstance(key, Refusal):
                 return key
-            completed = state.corrections[key].completed
-            return [] if completed else [CorrectionCompleted.model_validate({"correction_id": key, "evidence": evidence})]
+            if state.corrections[key].completed:
+                return []
+            refusal = names_someone(known, evidence=evidence)
+            return refusal or [CorrectionCompleted.model_validate({"correction_id": key, "evidence": evidence})]
         case JoinProblem(problem_id=problem_id):
             if str(problem_id) in {state.joining, state.joined}:
                 return []

@@ -96,15 +96,17 @@ def decide(state: Problem, command: ProblemCommand | TimerDue, context: Context)
         case PlanProblemCorrection():
             if is_planned(command, state.corrections):
                 return []
-            if refusal := objection_to(command, state.corrections, context.now) or names_someone((context.actor,), what=command.what):
+            if refusal := objection_to(command, state.corrections, context.now, (context.actor,)):
                 return refusal
             return [ProblemCorrectionPlanned(correction_id=context.new_id("correction"), **dict(command))]
         case CompleteProblemCorrection(correction_id=correction_id, evidence=evidence):
             key = meant(correction_id, state.corrections)
             if isinstance(key, Refusal):
                 return key
-            completed = state.corrections[key].completed
-            return [] if completed else [ProblemCorrectionCompleted.model_validate({"correction_id": key, "evidence": evidence})]
+            if state.corrections[key].completed:
+                return []
+            refusal = names_someone((context.actor,), evidence=evidence)
+            return refusal or [ProblemCorrectionCompleted.model_validate({"correction_id": key, "evidence": evidence})]
         case _:
             assert_never(command)
 

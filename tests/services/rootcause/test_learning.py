@@ -109,6 +109,10 @@ def test_no_cause_names_a_person(field, text):
         (LookSideways(looked_at=("cakes",)), "found"),
         (A_PLAN, "what"),
         (A_RETRAINING, "what"),
+        (A_RETRAINING, "procedure"),
+        (A_RETRAINING, "recurrence_procedure"),
+        (A_PLAN, "procedure"),
+        (CompleteCorrection(evidence="It is live."), "evidence"),
         (VerifyCause(how="observed", evidence="seen", holds=True), "evidence"),
         (RecordNoFault(evidence="e", expected_because="b"), "evidence"),
         (RecordNoFault(evidence="e", expected_because="b"), "expected_because"),
@@ -118,7 +122,8 @@ def test_no_cause_names_a_person(field, text):
 def test_no_cause_names_a_person_by_another_door(command, field):
     """What keeps it from happening, where else it was found and what will be corrected name nobody either."""
     for text in ("Ines is kept from the counter", "Anna Keller forgot it there, too", "teach Mr Keller to look at the plan"):
-        refusal = given(OPENED, CAUSE_RECORDED).when(command.model_copy(update={field: text})).then_refused(Rule.CAUSE_NAMES_A_PERSON)
+        past = (OPENED, CAUSE_RECORDED, PLANNED) if isinstance(command, CompleteCorrection) else (OPENED, CAUSE_RECORDED)
+        refusal = given(*past).when(command.model_copy(update={field: text})).then_refused(Rule.CAUSE_NAMES_A_PERSON)
         assert refusal.details["field"] == field
     elsewhere = LookSideways(looked_at=("cakes", "Anna Keller's counter"))
     given(OPENED).when(elsewhere).then_refused(Rule.CAUSE_NAMES_A_PERSON)

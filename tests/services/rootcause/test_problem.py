@@ -52,10 +52,21 @@ def test_no_problem_is_named_after_a_person(field):
     given().when(OPEN.model_copy(update={field: "Mr Keller again"})).then_refused(Rule.CAUSE_NAMES_A_PERSON)
 
 
-@pytest.mark.parametrize("command", [RecordProblemContainment(what="checked by hand"), PLAN], ids=lambda command: type(command).__name__)
-def test_what_is_done_about_a_problem_names_no_person_either(command):
-    named = command.model_copy(update={"what": "Mr Keller is kept from the counter"})
-    given(PROBLEM_OPENED).when(named).then_refused(Rule.CAUSE_NAMES_A_PERSON)
+@pytest.mark.parametrize(
+    ("past", "command", "field"),
+    [
+        ((), RecordProblemContainment(what="checked by hand"), "what"),
+        ((), PLAN, "what"),
+        ((), PLAN, "procedure"),
+        ((), PLAN, "recurrence_procedure"),
+        ((PLANNED,), CompleteProblemCorrection(evidence="live"), "evidence"),
+    ],
+    ids=lambda told: type(told).__name__,
+)
+def test_what_is_done_about_a_problem_names_no_person_either(past, command, field):
+    named = command.model_copy(update={field: "Mr Keller is kept from the counter"})
+    refusal = given(PROBLEM_OPENED, *past).when(named).then_refused(Rule.CAUSE_NAMES_A_PERSON)
+    assert refusal.details["field"] == field
 
 
 @pytest.mark.parametrize(
