@@ -278,8 +278,8 @@ def _asked(state: Learning, command: Asked, context: Context) -> Decision:
             refusal = names_someone(known, evidence=evidence)
             return refusal or [CorrectionCompleted.model_validate({"correction_id": key, "evidence": evidence})]
         case JoinProblem(problem_id=problem_id):
-            if str(problem_id) in {state.joining, state.joined}:
-                return []
+            if str(problem_id) == state.joined:
+                return []  # while it waits, it may ask again: its question may have been refused on the way
             return [ProblemJoinSought(problem_id=problem_id, generation=state.opened)]
         case CloseLearning():
             return _close(state, command, known)

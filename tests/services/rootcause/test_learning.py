@@ -395,7 +395,6 @@ def test_a_planned_correction_may_be_completed_after_the_end():
 def test_joining_asks_the_problem_and_takes_its_answer():
     sought = ProblemJoinSought(problem_id=PROBLEM, generation=1)
     given(OPENED).when(JoinProblem(problem_id=PROBLEM)).then(sought)
-    given(OPENED, sought).when(JoinProblem(problem_id=PROBLEM)).then()
     joined = CorrectionJoined(problem_id=PROBLEM, correction=CORRECTION)
     given(OPENED, sought).when(NoteProblemCorrection(problem_id=PROBLEM, generation=1, correction=CORRECTION)).then(joined)
     given(OPENED, sought).when(NoteProblemCorrection(problem_id=PROBLEM, generation=1, why_not="none yet")).then(
@@ -403,6 +402,15 @@ def test_joining_asks_the_problem_and_takes_its_answer():
     )
     given(OPENED, sought, JoinRefused(problem_id=PROBLEM, why="none yet")).when(JoinProblem(problem_id=PROBLEM)).then(sought)
     given(OPENED, sought, joined).when(JoinProblem(problem_id=PROBLEM)).then()
+
+
+def test_a_learning_that_got_no_answer_asks_again_and_takes_the_answer_once():
+    sought = ProblemJoinSought(problem_id=PROBLEM, generation=1)
+    given(OPENED, sought).when(JoinProblem(problem_id=PROBLEM)).then(sought)
+    answer = NoteProblemCorrection(problem_id=PROBLEM, generation=1, correction=CORRECTION)
+    joined = CorrectionJoined(problem_id=PROBLEM, correction=CORRECTION)
+    given(OPENED, sought, sought).when(answer).then(joined)
+    given(OPENED, sought, sought, joined).when(answer).then()
 
 
 def test_an_answer_nobody_waits_for_has_no_effect():
