@@ -133,9 +133,12 @@ class ReplyFields(BaseModel):
     received_at: At
 
 
-PROMISES_HELD_MAX = 1000
-"""Most open promises one stream can hold: reopening adds to those that were taken over before."""
+KEPT_AT_ONCE_MAX = 1000
+"""Most promises that one delivery can be said to keep. Any others are kept one by one."""
 Promises = Annotated[tuple[PromiseTerms, ...], Field(max_length=LIST_MAX)]
-PromiseIds = Annotated[tuple[UUID, ...], Field(max_length=PROMISES_HELD_MAX)]
+KeptAtOnce = Annotated[tuple[UUID, ...], Field(max_length=KEPT_AT_ONCE_MAX)]
+PromiseIds = tuple[UUID, ...]
+"""Those that one stream holds, in facts of ours. Each generation of a complaint can add to what is open, and what is so must be sayable:
+a limit here would leave the case with no way on and none out."""
 ReplyIds = Annotated[tuple[UUID, ...], Field(max_length=LIST_MAX)]
 CustomerKind = Literal["external", "internal"]

@@ -14,6 +14,7 @@ from shared.contract.conversation import (
     ClearingAsked,
     CustomerKind,
     KeepingAsked,
+    KeptAtOnce,
     MisunderstandingFields,
     PromiseAsked,
     PromiseBrokenFields,
@@ -203,7 +204,7 @@ class Deliver(Command):
     what: PersonalText
     how: PersonalShort
     evidence: PersonalText
-    keeps: PromiseIds = ()
+    keeps: KeptAtOnce = ()
     """The promises that are kept by this."""
 
 

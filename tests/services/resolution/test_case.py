@@ -28,6 +28,7 @@ from shared.contract.resolution import (
     StaleFactIgnored,
     SuspendCase,
 )
+from shared.contract.said import decode
 from shared.contract.values import Proof
 from shared.machine.mind import Timer
 from shared.obligations.promises import PROMISES_MAX
@@ -333,6 +334,20 @@ def test_what_ended_before_a_reopening_does_not_count_against_new_promises():
     (made,) = given(*full, *ended[1:], SUSPENDED, REOPENED).when(A_PROMISE).decided
     assert isinstance(made, PromiseMade)
     given(*full, SUSPENDED, REOPENED).when(A_PROMISE).then_refused(Rule.TOO_MANY)
+
+
+def test_however_many_promises_are_open_it_can_be_delivered_and_taken_back():
+    past = []
+    for generation in range(1, 13):
+        many = tuple(STEP.model_copy(update={"promise_id": UUID(int=1000 * generation + n)}) for n in range(PROMISES_MAX))
+        past += [OPENED.model_copy(update={"generation": generation}), ObligationsTakenOver(generation=generation, promises=many)]
+    past += [event.model_copy(update={"generation": generation}) for event in (DECIDED, STARTED, COMPLETED)]
+    (delivered,) = given(*past).when(A_DELIVERY.model_copy(update={"keeps": ()})).decided
+    assert len(delivered.still_promised) == 12 * PROMISES_MAX
+    (closed,) = given(*past).when(CloseWithdrawn(generation=generation)).decided
+    assert len(closed.released) == 12 * PROMISES_MAX
+    for event in (delivered, closed):
+        assert decode(type(event), event.to_bytes()) == event
 
 
 def test_what_the_customer_said_before_a_reopening_still_shows_their_word_about_what_was_promised_then():
