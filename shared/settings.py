@@ -77,6 +77,13 @@ class Settings(BaseSettings):
             raise ValueError(f"{bind} is not loopback: there are no logins yet, so nobody else may reach this. Say 127.0.0.1")
         return bind
 
+    @field_validator("database")
+    @classmethod
+    def _a_url(cls, database: str) -> str:
+        if not database.startswith(("postgresql://", "postgres://")):
+            raise ValueError("it is not PostgreSQL's: write it as postgresql://USER:PASSWORD@HOST:PORT/DATABASE")
+        return database
+
     @field_validator("log_level")
     @classmethod
     def _known(cls, level: str) -> str:

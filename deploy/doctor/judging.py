@@ -15,6 +15,7 @@ CLOCK_APART_MAX = timedelta(seconds=10)
 DISK_FREE_BYTES_MIN = 2 * 1024**3
 DEATHS = 3
 ADVICE = {
+    "older ledger": "what to do stands at `ledger`",
     "clock": "set the clocks right (NTP); it goes on by itself then",
     "gap": "the topic of these events lost some: what to do stands at `offsets`",
     "chain": "`makegood verify` tells whether the ledger or the topic was changed; change nothing before that",
@@ -49,7 +50,7 @@ def processes(seen: Seen) -> Iterator[Finding]:
     """Does everything run, and is it ready?"""
     status = seen.status
     if seen.outside:
-        yield note("processes", "servers from outside are named: what runs there is not ours to see")
+        yield from _at_work(seen)
     elif status.phase != "running":
         what = status.failed or (f"nothing runs in {seen.home}" if status.phase == "stopped" else f"the stack is {status.phase}")
         yield wrong("processes", what, "`makegood up` starts it")
@@ -71,6 +72,17 @@ def processes(seen: Seen) -> Iterator[Finding]:
     restarted = [f"{part['name']} ({part['restarts']})" for part in status.parts if part["restarts"]]
     if restarted:
         yield note("processes", f"started again after they ended by themselves: {', '.join(restarted)}; their logs are in {seen.home}/logs")
+
+
+def _at_work(seen: Seen) -> Iterator[Finding]:
+    """Of processes that somebody else starts we see whether they are in Kafka's consumer groups."""
+    if seen.kafka is None:
+        return
+    for name in (name for name, members in seen.kafka.members.items() if not members):
+        told = "what is decided is not shown" if name == "console" else "nothing of what waits for it is decided"
+        yield wrong("processes", f"no process of {name} is at work: {told}", f"`makegood run {name}` starts one")
+    running = ", ".join(f"{members} of {name}" for name, members in seen.kafka.members.items() if members)
+    yield note("processes", f"servers from outside are named; at work on them are {running or 'no processes'}")
 
 
 def releases(seen: Seen) -> Iterator[Finding]:
@@ -151,6 +163,22 @@ def relays(seen: Seen) -> Iterator[Finding]:
         yield from (wrong("console", f"{where} are not in the console", late) for where in ill)
     else:
         yield fine("console", "the console has taken in every event")
+
+
+def ledgers(seen: Seen) -> Iterator[Finding]:
+    """Has each ledger what Kafka has of it? One that was restored from a backup has not."""
+    if seen.kafka is None or seen.database is None or seen.kafka.cluster_id != seen.database.installation.cluster_id:
+        return
+    for service, heads in seen.database.heads.items():
+        older = [
+            head.shard for head in heads
+            if (newest := seen.kafka.newest.get((service, head.shard)))
+            and (newest[0] > head.position or (newest[0] == head.position and newest[1] != head.hash))
+        ]  # fmt: skip
+        if older:
+            what = f"Kafka has events of {service}, {shards_in_words(older)}, that its ledger has not: the database is older than its Kafka"
+            do = "put the newer database back; until then nothing is decided, or others would have been told what is not true any more"
+            yield wrong("ledger", what, do)
 
 
 def _late(readers: Mapping[Shard, Behind], clock: datetime) -> Iterator[str]:
@@ -266,6 +294,7 @@ def settings(seen: Seen) -> Iterator[Finding]:
 
 
 QUESTIONS: Sequence[Callable[[Seen], Iterable[Finding]]] = (
-    processes, releases, servers, topics, incarnations, offsets, damage, troubles, relays, parked, policies, clocks, disk, settings,
+    processes, releases, servers, topics, incarnations, offsets, damage, ledgers, troubles, relays, parked, policies, clocks, disk,
+    settings,
 )  # fmt: skip
 """All of them, in the order of the answers."""

@@ -21,13 +21,15 @@ from deploy.install import FOLDERS
 from deploy.local import state
 from deploy.local.stack import Stack, running
 from deploy.local.supervisor import release
+from deploy.roles import PROCESSES
 from deploy.status import look
 from deploy.topics import admin, cluster_id, partitions, topics_with
-from shared.contract.envelope import SERVICES
+from shared.contract.envelope import SERVICES, events_topic
 from shared.kafka import topic_ids
 from shared.machine import store
 from shared.machine.head import Head
 from shared.machine.stored import Damaged
+from shared.machine.tail import Tail
 from shared.settings import load
 
 KAFKA_SECONDS = 20.0
@@ -69,7 +71,26 @@ async def _kafka(address: str) -> KafkaSeen:
         ids = await topic_ids(client._client, ours) if ours else {}  # noqa: SLF001 - the library has no other way to ask
         configs = {topic: await _configs(client, topic) for topic in ours}
         cluster = await cluster_id(client)
-    return KafkaSeen(cluster, ours, ids, await _ranges(address, ours), configs, wanted)
+        members = await _members(client)
+    return KafkaSeen(cluster, ours, ids, await _ranges(address, ours), configs, wanted, await _newest(address, ours), members)
+
+
+async def _members(client: Any) -> Mapping[str, int]:
+    answers = await client.describe_consumer_groups(list(PROCESSES))
+    return {group[1]: len(group[5]) for answer in answers for group in answer.groups}
+
+
+async def _newest(address: str, ours: Mapping[str, int]) -> Mapping[Shard, tuple[int, bytes]]:
+    found = {}
+    for service in SERVICES:
+        tail = Tail(address, service)
+        try:
+            for shard in range(ours.get(events_topic(service), 0)):
+                if (last := await tail.last(shard)) is not None:
+                    found[service, shard] = last.position, last.hash
+        finally:
+            await tail.close()
+    return found
 
 
 async def _configs(client: Any, topic: str) -> Mapping[str, str]:

@@ -5,7 +5,8 @@ from dataclasses import dataclass
 
 from deploy.doctor.seen import DatabaseSeen, Finding, KafkaSeen, Seen
 from deploy.doctor.words import fine, note, partitions_in_words, shards_in_words, wrong
-from shared.contract.envelope import SERVICES, events_topic
+from deploy.topics import TOPICS
+from shared.contract.envelope import SERVICES, SUBMISSIONS, commands_topic, events_topic
 
 EVENTS = frozenset(map(events_topic, SERVICES))
 """Their records carry positions: made anew, they are read from the beginning."""
@@ -108,10 +109,16 @@ def _after_a_loss(one: _Reading, beginning: int) -> tuple[str, str]:
 
 
 def _waiting(kafka: KafkaSeen, database: DatabaseSeen) -> int:
+    """How many records are there that were not read; a topic that a shard never read, from its beginning."""
+    read = {(one.service, one.shard, one.topic): one.expected for one in _readings(database)}
     found = 0
-    for one in _readings(database):
-        _, end = kafka.ranges.get((one.topic, one.shard), (0, 0))
-        found += max(0, end - one.expected)
+    for service, heads in database.heads.items():
+        reads = {topic for head in heads for topic in head.offsets} | {commands_topic(service)}
+        if service == "intake":
+            reads |= kafka.wanted.keys() - TOPICS.keys() | {SUBMISSIONS}
+        for topic, shard in ((topic, head.shard) for topic in reads for head in heads):
+            beginning, end = kafka.ranges.get((topic, shard), (0, 0))
+            found += max(0, end - read.get((service, shard, topic), beginning))
     return found
 
 

@@ -54,6 +54,10 @@ class KafkaSeen:
     """The topics' settings."""
     wanted: Mapping[str, Mapping[str, str]] = field(default_factory=topics_with)
     """The topics that there must be, with the settings they must have."""
+    newest: Mapping[Shard, tuple[int, bytes]] = field(default_factory=dict)
+    """The position and the hash of the last event that Kafka has of a ledger, where it has any."""
+    members: Mapping[str, int] = field(default_factory=dict)
+    """By service, and for the console: how many processes are at work."""
 
 
 @dataclass(frozen=True)

@@ -127,6 +127,13 @@ WRONG = {
         kafka(ranges=ranges((SUBMISSIONS, 1), 15, 20)), "offsets", "Kafka no longer has complaints.submissions/1 from offset 10 to 14",
     ),
     "a topic lost events": (kafka(ranges=ranges((EVENTS, 0), 4, 10)), "offsets", "intake.events, partition 0, has fewer events than"),
+    "the database is older than its Kafka": (
+        kafka(newest={("intake", 1): (11, b"another")}), "ledger", "Kafka has events of intake, shard 1, that its ledger has not",
+    ),
+    "the ledger has another event": (kafka(newest={("intake", 0): (10, b"another")}), "ledger", "events of intake, shard 0, that its"),
+    "nobody is at work": (
+        replace(kafka(members={"intake": 0, "console": 2}), outside=True), "processes", "no process of intake is at work: nothing of what",
+    ),
     "the relay is behind": (late("relayed", "intake", 1), "relay", "events that intake, shard 1, decided 60 s ago"),
     "the console is behind": (late("placed", "rootcause", 0), "console", "rootcause, shard 0, decided 60 s ago"),
     "a mind failed": (database(parked={"intake": {"mind_failed": 1, "waiting": 3}}), "parked", "1 mind failed, 3 waiting"),
@@ -198,6 +205,23 @@ def test_what_is_only_worth_knowing_is_no_fault(case):
     [note] = [one for one in judge(seen) if one.level is Level.NOTE]
     assert note.about == about
     assert what in note.what
+
+
+def test_a_ledger_that_has_what_kafka_has_of_it_or_more_is_well():
+    for last in ((10, head("intake", 0).hash), (9, b"another"), (1, b"another")):
+        assert not [one for one in judge(kafka(newest={("intake", 0): last})) if one.level is Level.WRONG]
+
+
+def test_who_is_at_work_on_servers_from_outside_is_counted():
+    seen = replace(kafka(members={"intake": 2, "console": 1}), outside=True)
+    [note] = [one for one in judge(seen) if one.level is Level.NOTE]
+    assert note.what.endswith("at work on them are 2 of intake, 1 of console")
+
+
+def test_what_waits_is_counted_where_nothing_was_read_yet_too():
+    unread = heads(offsets={SUBMISSIONS: 10}).database
+    [offsets] = [one for one in judge(replace(WELL, database=unread)) if one.about == "offsets"]
+    assert "; 20 records wait" in offsets.what, "the commands and the events that the other shard reads"
 
 
 def test_a_moments_delay_is_no_fault():
