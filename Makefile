@@ -23,7 +23,7 @@ status: $(VENV)/run.ready  ## What runs, and how it is
 	@$(BIN)/makegood status
 
 clean:  ## Stop everything and forget it: the embedded Kafka's and PostgreSQL's data, too
-	@if $(BIN)/makegood --version >/dev/null 2>&1; then $(BIN)/makegood down --home .makegood; else \
+	@if $(BIN)/makegood --version >/dev/null 2>&1; then said=$$($(BIN)/makegood down --home .makegood 2>&1) || { echo "$$said" >&2; exit 1; }; else \
 		pid=$$(sed -n 's/^ "pid": \([0-9][0-9]*\),$$/\1/p' .makegood/state.json 2>/dev/null); \
 		if [ -n "$$pid" ] && kill -0 "$$pid" 2>/dev/null; then \
 			echo "process $$pid seems to run what lies in .makegood, and $(BIN)/makegood, which would stop it, is not usable: make setup, then make clean. (Without a $(VENV): kill $$pid stops everything; if that is no process of makegood's, remove .makegood/state.json.)" >&2; \

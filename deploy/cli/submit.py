@@ -114,7 +114,7 @@ def submit(
 
     Every row is accepted (a new complaint), repeated (known already, or an update of its upstream), conflicting (other content
     under the same reference; both are kept) or bad, with the reason. To submit a file again is safe: nothing happens twice. Exits 1
-    where no row could be used.
+    where there were rows and none could be used.
 
     Examples: makegood submit --format cfpb complaints.csv.gz, or
     makegood submit --format csv --source shop --map ref=Ticket --map narrative=Text docs/examples/tickets.csv
