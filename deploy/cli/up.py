@@ -54,7 +54,8 @@ def up(
     """Start everything on this machine, and say where it is.
 
     Kafka, PostgreSQL, the three services and the console run in the background until `makegood down`. The first start takes half a
-    minute, and then as long again for some complaints to come in, to look at. Started again, it goes on with what is there. Ctrl-C undoes a start.
+    minute, and then as long again for some complaints to come in, to look at. Started again, it goes on with what is there. Ctrl-C
+    undoes a start.
 
     Example: makegood up
     """
