@@ -5,6 +5,7 @@ import json
 import os
 import subprocess
 import sys
+from collections import Counter
 from pathlib import Path
 from uuid import uuid4
 
@@ -38,6 +39,19 @@ def test_every_row_is_answered_and_the_same_file_again_changes_nothing(cli, file
     assert (done.code, done.json) == (Exit.DONE, {"rows": 3, "accepted": 3, "repeated": 0, "conflicting": 0, "bad": 0})
     assert done.err.splitlines()[-1].endswith(" s: 3 accepted, 0 repeated, 0 conflicting, 0 bad")
     assert cli(*CSV, path, "--json").json["repeated"] == 3
+
+
+def test_every_row_of_a_quirky_file_is_accepted_repeated_conflicting_or_bad(cli, file):
+    rows = []
+    for number in range(60):
+        ref = uuid4().hex
+        rows += [("accepted", f'{ref},"The bread, {number} loaves,\r\nwas ""wet""."')]
+        rows += [("repeated", f' {ref} ,"The bread, {number} loaves,\r\nwas ""wet""."')] * (number % 3)
+        rows += [("conflicting", f"{ref},The bread was {said}.") for said in ("dry", "late")[: number % 4 // 2 + number % 2]]
+        rows += [("bad", f"{uuid4().hex},The bread,was wet."), ("bad", ",nobody's"), ("bad", f'{uuid4().hex},"The "bread"')][: number % 4]
+    rows += [("bad", f'{uuid4().hex},"The bread\nwas, well,\nwet.')]
+    done = cli(*CSV, file(HEADER + "\r\n".join(row for _, row in rows)), "--json")
+    assert done.json == {"rows": len(rows), **Counter(kind for kind, _ in rows)}
 
 
 def test_what_is_only_sent_is_counted_in_one_line(cli, file):
