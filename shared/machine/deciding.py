@@ -46,6 +46,9 @@ EVENT_BYTES_MAX = 2 * 1024 * 1024 - 64 * 1024
 SEAL = "machine.SealJournal.v1"
 """The type of the entry that writes the journal's hash into the ledger."""
 SEAL_EVERY = timedelta(hours=1)
+MESSAGES_REMEMBERED = timedelta(days=120)
+"""For so long a message that comes again is known: longer than any topic keeps it. By the inputs' own times, so that a replay forgets as
+the service did; the tables that remember are dropped later than that."""
 FATAL = "the process died each time that it tried this one alone"
 DECIDED = frozenset({Outcome.ACCEPTED, Outcome.REFUSED})
 
@@ -63,6 +66,8 @@ class Answered:
     entry: int
     first_position: int
     events: int
+    met_at: datetime
+    """The `now` of that entry."""
 
 
 @dataclass(slots=True)
@@ -73,6 +78,7 @@ class Known:
     """By digest."""
     streams: Mapping[Key, Live] = field(default_factory=dict)
     messages: Mapping[str, Answered] = field(default_factory=dict)
+    """Those answered before, each as it was last; also such as count no more."""
 
 
 class Batch:
@@ -84,7 +90,7 @@ class Batch:
         self.rows = Rows(head, now)
         self.touched: dict[Key, Live] = {}
         self.met: dict[str, Answered] = {}
-        """The messages that were answered for the first time."""
+        """The messages that were answered for the first time in `MESSAGES_REMEMBERED`."""
         self.adopted: dict[str, bytes] = {}
         """The policies that were adopted, by digest."""
 
@@ -196,7 +202,7 @@ class Batch:
 
     def _answered(self, told: Told, live: Live) -> bool:
         """Whether the message was answered before; if so, it is answered again, on this stream."""
-        before = (self.met.get(told.once) or self.known.messages.get(told.once)) if told.once else None
+        before = self._remembered(told.once)
         if before is None:
             return False
         assert told.body is not None, "what could be read has a body"
@@ -206,6 +212,11 @@ class Batch:
         else:
             self._refuse(told, live, Refusal(Rule.MESSAGE_ID_CONFLICT), refers=before.entry)
         return True
+
+    def _remembered(self, once: str) -> Answered | None:
+        """How a message was answered that counts still."""
+        before = self.met.get(once) or self.known.messages.get(once)
+        return before if before is not None and self.head.now - before.met_at <= MESSAGES_REMEMBERED else None
 
     # ---- the mind ----------------------------------------------------------------------------------------------------------
 
@@ -287,9 +298,9 @@ class Batch:
 
     def _met(self, told: Told, row: JournalRow) -> None:
         """The message counts once from now on. One that could not be read may come again, corrected, under the same id."""
-        if told.once and told.body is not None and told.once not in self.known.messages:
+        if told.once and told.body is not None and self._remembered(told.once) is None:
             first, events = (row.first_position, row.events) if row.outcome in DECIDED else (0, 0)
-            self.met.setdefault(told.once, Answered(digest_of(told.body), row.entry, first, events))
+            self.met[told.once] = Answered(digest_of(told.body), row.entry, first, events, row.now)
 
     # ---- the machine's own -------------------------------------------------------------------------------------------------
 

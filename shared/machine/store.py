@@ -169,11 +169,13 @@ async def mark_attempts(connection: Connection, shard: int, epoch: int, attempts
 
 
 async def read_messages(connection: Connection, shard: int, ids: Sequence[str]) -> dict[str, Answered]:
-    """Which of these messages were answered before, and how."""
+    """Which of these messages were answered before, and how the last time: one that was forgotten may have been answered again."""
     rows = await connection.fetch(
-        "SELECT message_id, body, entry, first_position, events FROM messages WHERE shard = $1 AND message_id = ANY($2)", shard, ids
-    )
-    return {row["message_id"]: Answered(row["body"], row["entry"], row["first_position"], row["events"]) for row in rows}
+        "SELECT message_id, body, entry, first_position, events, met_at FROM messages"
+        " WHERE shard = $1 AND message_id = ANY($2) ORDER BY met_at",
+        shard, ids,
+    )  # fmt: skip
+    return {row["message_id"]: Answered(row["body"], row["entry"], row["first_position"], row["events"], row["met_at"]) for row in rows}
 
 
 async def read_streams(connection: Connection, mind: Mind, shard: int, keys: Sequence[Key]) -> dict[Key, Live]:
@@ -237,7 +239,7 @@ async def write(connection: Connection, batch: Batch, timers: TimerChanges) -> N
     if rows.ledger:
         await connection.copy_records_to_table("ledger", records=map(_ledger_record, rows.ledger), columns=LEDGER_COLUMNS)
     if batch.met:
-        met = [(head.shard, name, one.body, one.entry, one.first_position, one.events, head.now) for name, one in batch.met.items()]
+        met = [(head.shard, name, one.body, one.entry, one.first_position, one.events, one.met_at) for name, one in batch.met.items()]
         await connection.copy_records_to_table("messages", records=met)
     if batch.adopted:
         await connection.execute(

@@ -122,10 +122,11 @@ BEGIN
                    part, month, date_trunc('month', month + interval '40 days', 'UTC'));
 END $$;
 
--- Months in which nothing came that any topic still holds. Each shard's time is its last batch's, which no clock alone could set.
+-- Months of which no shard remembers a message any more: that ends after MESSAGES_REMEMBERED (deciding.py), 120 days, and a month goes
+-- ten days later at the earliest. Each shard's time is its last batch's, which no clock alone could set.
 CREATE FUNCTION drop_months() RETURNS void LANGUAGE plpgsql AS $$
 DECLARE
-    kept constant text := (SELECT format('messages_%s', to_char(date_trunc('month', min(now) - interval '4 months', 'UTC') AT TIME ZONE 'UTC', 'YYYY_MM'))
+    kept constant text := (SELECT format('messages_%s', to_char(date_trunc('month', min(now) - interval '130 days', 'UTC') AT TIME ZONE 'UTC', 'YYYY_MM'))
                            FROM head WHERE now > 'epoch');
     part text;
 BEGIN

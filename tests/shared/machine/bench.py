@@ -10,6 +10,7 @@ from shared.machine.bytes import GENESIS, LedgerRow, moment
 from shared.machine.deciding import Batch, Known
 from shared.machine.head import Head
 from shared.machine.records import event_headers, request_headers
+from shared.machine.replay import Replay
 from shared.machine.told import Reader
 from shared.policy.loader import shipped_body
 from tests.shared.machine.tally import MIND, NOW, headers, key
@@ -66,6 +67,18 @@ class Bench:
         self.journal += batch.rows.journal
         self.ledger += batch.rows.ledger
         return batch.rows.journal, batch.rows.ledger
+
+    def replayed(self, mind=None) -> Replay:
+        """The journal, decided again: every row must come out as it was."""
+        replay = Replay(mind or self.mind, self.reader, self.shard, Known(dict(self.known.policies)))
+        ledger = []
+        for row in self.journal:
+            again, facts = replay.decide(row)
+            assert (again.outcome, again.hash) == (row.outcome, row.hash), f"entry {row.entry}, {row.outcome}, replays as {again.outcome}"
+            ledger += facts
+        assert [row.hash for row in ledger] == [row.hash for row in self.ledger]
+        assert replay.batch.head.seen == self.head.seen
+        return replay
 
     def began(self) -> "Bench":
         """After the first policy."""

@@ -10,7 +10,7 @@ from shared.contract.machine import PublishPolicy, TimerDue
 from shared.contract.said import decode
 from shared.machine import deciding
 from shared.machine.bytes import GENESIS
-from shared.machine.deciding import FATAL, WAITING_MAX
+from shared.machine.deciding import FATAL, MESSAGES_REMEMBERED, WAITING_MAX
 from shared.machine.head import Outcome, Stopped
 from shared.policy.loader import shipped
 from tests.shared.machine.bench import Bench, stream_in
@@ -115,6 +115,22 @@ def test_two_senders_may_use_the_same_ids(bench):
 def test_messages_without_an_id_each_count(bench):
     bench.batch(bench.ask(Add(number=2), HERE, None), bench.ask(Add(number=2), HERE, None))
     assert bench.total(HERE) == 4
+
+
+def test_a_message_is_remembered_for_so_long_and_then_counts_anew_for_the_service_and_for_a_replay(bench):
+    bench.batch(bench.ask(Add(number=2), HERE))
+    met_at = bench.now
+    bench.now = met_at + MESSAGES_REMEMBERED - timedelta(seconds=1)  # a batch is a second later
+    (row,) = bench.batch(bench.ask(Add(number=2), HERE))[0][-1:]
+    assert (bench.now - met_at, row.outcome) == (MESSAGES_REMEMBERED, Outcome.REPEATED)
+    for number in (2, 3):
+        bench.now = met_at + (number - 1) * (MESSAGES_REMEMBERED + timedelta(minutes=1))
+        (row,) = bench.batch(bench.ask(Add(number=number), HERE))[0][-1:]
+        assert row.outcome == Outcome.ACCEPTED, "that it was repeated meanwhile does not count, nor does what it said then"
+    (row,) = bench.batch(bench.ask(Add(number=3), HERE))[0][-1:]
+    assert row.outcome == Outcome.REPEATED
+    assert bench.total(HERE) == 7
+    bench.replayed()
 
 
 # ---- elsewhere -------------------------------------------------------------------------------------------------------------

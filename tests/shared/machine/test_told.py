@@ -86,7 +86,7 @@ def test_a_fault_never_quotes_what_somebody_wrote():
         ([("ce_type", b"a\x00b")], "ce_type"),
         ([("ce_id", b"x" * 501)], "ce_id"),
         ([("ce_source", b"two words"), ("ce_id", b"1")], "space"),
-        ([("ce_type", b"intake.AcceptOwnership.v1")], "is no field"),
+        ([("ce_type", b"intake.AcceptOwnership.v1")], "there is no such field"),
     ],
 )
 def test_headers_have_limits(found, why):
