@@ -45,6 +45,8 @@ EVENT_BYTES_MAX = 2 * 1024 * 1024 - 64 * 1024
 """Of an event's body: what topics take, less room for its headers. What would be larger is our bug, and parks the input."""
 SEAL = "machine.SealJournal.v1"
 """The type of the entry that writes the journal's hash into the ledger."""
+RULES = "machine.RaiseRules.v1"
+"""The type of the entry from which on a shard is decided by newer rules: those that it names."""
 SEAL_EVERY = timedelta(hours=1)
 MESSAGES_REMEMBERED = timedelta(days=120)
 """For so long a message that comes again is known: longer than any topic keeps it. By the inputs' own times, so that a replay forgets as
@@ -102,12 +104,16 @@ class Batch:
     # ---- what goes in ------------------------------------------------------------------------------------------------------
 
     def begin(self, default_policy: bytes) -> None:
-        """What comes before all inputs: the first policy, and once an hour the journal's seal."""
+        """What comes before all inputs: the first policy, newer rules, and once an hour the journal's seal."""
+        assert self.head.rules <= self.mind.rules, "who decides knows the rules in force"
         own = self.reader.shard_stream(self.head.shard)
         if not self.head.policy:
             self.head.rules, self.head.sealed_at = self.mind.rules, self.head.now
             self.take(self.reader.by_machine(PublishPolicy.type, default_policy, SHARD, own))
-        elif self.head.now - self.head.sealed_at >= SEAL_EVERY:
+        if self.head.rules < self.mind.rules:
+            self.head.rules = self.mind.rules
+            self.take(self.reader.by_machine(RULES, None, SHARD, own))
+        if self.head.now - self.head.sealed_at >= SEAL_EVERY:
             self.take(self.reader.by_machine(SEAL, None, SHARD, own))
 
     def take(self, told: Told, *, fatal: bool = False) -> None:
@@ -140,6 +146,8 @@ class Batch:
             self._adopt(told)
         elif told.type == SEAL:
             self._seal(told)
+        elif told.type == RULES:
+            self.rows.write(told, Outcome.ACCEPTED, [])
         elif not self._answered(told, self._of(told)):
             self._decide(told)
 

@@ -127,3 +127,5 @@ class Mind:
     """The stream a submission belongs to, where the command itself tells (an upstream need not know our ids)."""
     source_of: Callable[[Command], str] = lambda _: ""
     """Which upstream submits it."""
+    earlier: Sequence["Mind"] = ()
+    """The same mind by its earlier rules, for as long as journals name them: what a replay decides their rows by."""

@@ -11,7 +11,7 @@ import asyncpg
 from shared.contract.envelope import event_place
 from shared.machine import store
 from shared.machine.bytes import JournalRow, LedgerRow
-from shared.machine.deciding import Batch, Known
+from shared.machine.deciding import RULES, Batch, Known
 from shared.machine.fault import Fault, ProofFailed
 from shared.machine.head import LONG_AGO, Head, Outcome, Seen
 from shared.machine.mind import Mind
@@ -42,9 +42,6 @@ async def check_shard(connection: asyncpg.Connection, mind: Mind, reader: Reader
         replay = Replay(mind, reader, shard, Known(policies))
         stored = aiter(store.stream_ledger(connection, shard))
         async for row in store.stream_journal(connection, shard):
-            if row.rules != mind.rules:
-                what = f"rules changed: decided by rules {row.rules}, now {mind.rules}"
-                raise ProofFailed(Fault(mind.service, shard, what, entry=row.entry))
             again, facts = replay.decide(row)
             if again.hash != row.hash:
                 what = f"replayed as {again.outcome}, journalled as {row.outcome}" if again.outcome != row.outcome else "replays otherwise"
@@ -73,13 +70,23 @@ class Replay:
     def __init__(self, mind: Mind, reader: Reader, shard: int, known: Known) -> None:
         """`known.policies`: all that were ever in force; nothing else is known beforehand."""
         self._reader = reader
+        self._minds = {one.rules: one for one in (*mind.earlier, mind)}
         self.batch = Batch(mind, reader, Head(shard), LONG_AGO, known)
 
     def decide(self, row: JournalRow) -> tuple[JournalRow, list[LedgerRow]]:
-        """What a journal row leads to: itself, made again, and its ledger rows."""
+        """What a journal row leads to by the rules that it names: itself, made again, and its ledger rows.
+
+        Raises:
+            ProofFailed: where this release no longer has those rules, or does not have them yet.
+        """
         batch, rows = self.batch, self.batch.rows
+        if row.rules not in self._minds:
+            has = ", ".join(map(str, sorted(self._minds)))
+            what = f"rules changed: it was decided by rules {row.rules}, and this release has only rules {has}: replay it with one that has"
+            raise ProofFailed(Fault(batch.mind.service, row.shard, what, entry=row.entry))
         rows.at(row.now)
-        batch.head.rules = row.rules
+        if (row.type == RULES and not row.topic) or not batch.head.policy:
+            batch.head.rules, batch.mind = row.rules, self._minds[row.rules]
         if row.outcome == Outcome.IGNORED:
             self._ignored(row)
         else:

@@ -13,7 +13,7 @@ import structlog
 from shared.contract.machine import TimerDue
 from shared.machine.bytes import GENESIS, JournalRow, LedgerRow, moment
 from shared.machine.deciding import Answered, Batch, Key
-from shared.machine.head import Fenced, Head
+from shared.machine.head import Fenced, Head, Stopped
 from shared.machine.mind import Mind, Timer
 from shared.machine.patience import patiently
 from shared.machine.rows import Live
@@ -73,6 +73,8 @@ class Taking:
     """One worker's own name."""
     again: bool
     """Whether it had the shard already: then it takes it only from itself. Somebody else who has it meanwhile has it rightly."""
+    rules: int
+    """The newest rules that it knows."""
     unsettled: tuple[int, str] | None = None
     """The attempts, and the input being tried, as they were before an attempt of ours that was no death."""
 
@@ -118,6 +120,7 @@ async def take_over(pool: asyncpg.Pool, spare: asyncpg.Pool, taking: Taking) -> 
     Raises:
         Fenced: somebody else has it by now, and this is not the first time that we take it.
         Damaged: there is no head, or it can't be read.
+        Stopped: it is decided by newer rules than this process knows: it is not taken.
     """
     async with pool.acquire() as connection, connection.transaction():
         attempts, trying = taking.unsettled or (None, None)
@@ -139,7 +142,10 @@ async def take_over(pool: asyncpg.Pool, spare: asyncpg.Pool, taking: Taking) -> 
             updating.cancel()
         if row is None and taking.again:
             raise Fenced
-        return head_of(row, taking.shard)
+        head = head_of(row, taking.shard)
+        if head.rules > taking.rules:
+            raise Stopped("rules", _NEWER_RULES.format(shard=head.shard, newer=head.rules, known=taking.rules))
+        return head
 
 
 async def _end_holders(spare: asyncpg.Pool, waiting: int) -> None:
@@ -396,3 +402,9 @@ async def installation(pool: asyncpg.Pool) -> tuple[str, str, int]:
         raise
     assert row is not None, "a service runs on an installation"
     return row["generation"], row["tenant"], row["shards"]
+
+
+_NEWER_RULES = (
+    "Shard {shard} is decided by rules {newer}, and this release knows them up to {known}: a newer one decided here. It is left alone; run "
+    "the newer release again."
+)

@@ -9,7 +9,7 @@ from shared.contract.envelope import commands_topic, shard_of
 from shared.machine import store
 from shared.machine.fault import ProofFailed
 from tests.shared.machine.live import STREAMS, adds, is_so, until
-from tests.shared.machine.tally import Add
+from tests.shared.machine.tally import MIND, Add
 
 
 def figures(member, label: str = "outcome") -> dict[str, dict[str, float]]:
@@ -25,7 +25,7 @@ def figures(member, label: str = "outcome") -> dict[str, dict[str, float]]:
 
 def somebody(shard):
     """Another owner."""
-    return store.Taking(shard, "somebody", again=False)
+    return store.Taking(shard, "somebody", again=False, rules=MIND.rules)
 
 
 # ---- the ordinary way ------------------------------------------------------------------------------------------------------

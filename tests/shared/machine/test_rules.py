@@ -1,0 +1,86 @@
+"""Which rules decide is an input, too: a shard goes on to newer ones by an entry of its journal, and never back."""
+
+from dataclasses import replace
+
+import pytest
+
+from shared.contract.envelope import shard_of
+from shared.machine.deciding import RULES
+from shared.machine.fault import ProofFailed
+from shared.machine.head import Outcome
+from tests.shared.machine.bench import Bench, stream_in
+from tests.shared.machine.live import STREAMS, is_so, until
+from tests.shared.machine.tally import MIND, TALLY, Add
+
+HERE = stream_in(0)
+
+
+def tenfold(state, command, context):
+    """Other rules: what is added counts ten times."""
+    return TALLY.decide(state, Add(number=command.number * 10) if isinstance(command, Add) else command, context)
+
+
+NEWER = replace(MIND, rules=2, streams={"tally": replace(TALLY, decide=tenfold)}, earlier=(MIND,))
+FORGETFUL = replace(NEWER, earlier=())
+
+
+def raised() -> Bench:
+    """A shard that was decided by rules 1, and then by rules 2."""
+    bench = Bench().began()
+    bench.batch(bench.ask(Add(number=1), HERE, "old"))
+    bench.mind = NEWER
+    bench.batch(bench.ask(Add(number=1), HERE, "new"))
+    return bench
+
+
+def test_newer_rules_decide_from_an_entry_of_the_journal_on():
+    bench = raised()
+    assert [(row.type, row.rules) for row in bench.journal[-3:]] == [(Add.type, 1), (RULES, 2), (Add.type, 2)]
+    assert (bench.journal[-2].outcome, bench.journal[-2].events, bench.head.rules) == (Outcome.ACCEPTED, 0, 2)
+    assert bench.total(HERE) == 11
+    assert bench.batch() == ([], []), "once"
+
+
+def test_a_replay_decides_each_entry_by_the_rules_that_it_names():
+    raised().replayed(NEWER)
+
+
+@pytest.mark.parametrize(("mind", "missing"), [(MIND, "rules 2"), (FORGETFUL, "rules 1")])
+def test_a_replay_says_which_rules_it_has_not(mind, missing):
+    with pytest.raises(ProofFailed, match=f"decided by {missing}"):
+        raised().replayed(mind)
+
+
+async def test_a_shard_goes_on_to_newer_rules_and_an_older_process_does_not_take_it_back(live):
+    shard = shard_of(STREAMS[0], live.shards)
+
+    async def added(mind, number):
+        member = await live.start(mind)
+        await live.ready()
+        await live.send((Add(number=1), STREAMS[0]))
+        await until(lambda: is_so(live.events("intake.Added.v1"), number))
+        await member.stop()
+        live.members.remove(member)
+
+    await added(MIND, 1)
+    await added(NEWER, 2)
+    epoch = await live.fetchval("SELECT epoch FROM head WHERE shard = $1", shard)
+    older = await live.start(MIND)
+    await live.send((Add(number=1), STREAMS[0]))
+    await until(lambda: shard in older.troubles)
+    cause, what = older.troubles[shard]
+    assert cause == "rules"
+    assert "rules 2" in what
+    assert await live.fetchval("SELECT epoch FROM head WHERE shard = $1", shard) == epoch, "it is not taken"
+    await until(lambda: sorted(older.shards) == sorted(range(live.shards)))
+    assert await live.events("intake.Added.v1") == 2
+    await older.stop()
+    live.members.remove(older)
+    await live.start(NEWER)
+    await until(lambda: is_so(live.events("intake.Added.v1"), 3))
+    assert await live.total() == 21
+    live.mind = NEWER
+    await live.prove()
+    live.mind = MIND
+    with pytest.raises(ProofFailed, match="rules 2"):
+        await live.prove()
