@@ -24,6 +24,7 @@ ADVICE = {
     "damaged": "change nothing, keep a copy of the database, and compare with a backup; `makegood verify` tells of all that was changed",
     "kafka": "it goes on by itself when Kafka answers",
     "database": "it goes on by itself when PostgreSQL answers",
+    "rules": "a newer release decided here: run that one again, or a later one",
     "failed": "a fault of makegood's own, to be reported with the service's log; it is tried again by itself",
 }
 """What to do about a shard that can't go on, by the cause."""
