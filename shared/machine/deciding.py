@@ -36,7 +36,7 @@ from shared.machine.chain import taken_in
 from shared.machine.head import Head, Outcome, Seen
 from shared.machine.mind import Context, Fact, Mind, Timer
 from shared.machine.rows import Live, Rows, Said, said
-from shared.machine.told import MACHINE, SHARD, Reader, Told
+from shared.machine.told import MACHINE, NO_ROW_OF_OURS, SHARD, Reader, Told
 from shared.policy.model import Policy
 
 WAITING_MAX = 1_000
@@ -134,7 +134,7 @@ class Batch:
                 self.rows.ignore(told)
                 return
             self.saw(told)
-        if fatal:
+        if fatal and told.fault != NO_ROW_OF_OURS:  # that one asks no mind anyway, and a replay must know that it is no row of ours
             self.park(told, "process_died", FATAL)
         elif told.fault:
             self.park(told, "undecodable", told.fault)

@@ -50,8 +50,8 @@ class Bench:
         self.offsets = {}
         self.foreign = (0, GENESIS)
 
-    def batch(self, *records, policy: bytes | None = None, fire=(), fatal=False):
-        """One batch; gives the journal rows and the ledger rows it wrote."""
+    def batch(self, *records, policy: bytes | None = None, fire=(), fatal=False, forged=()):
+        """One batch; gives the journal rows and the ledger rows it wrote. `forged`: those of the records that are no rows of ours."""
         self.now += timedelta(seconds=1)
         batch = Batch(self.mind, self.reader, self.head, self.now, self.known)
         batch.begin(policy or shipped_body())
@@ -59,7 +59,10 @@ class Bench:
             assert batch.wants(due, ("tally", stream))
             batch.take(self.reader.timer(due, "tally", stream))
         for record in records:
-            batch.take(self.reader.record(record), fatal=fatal)
+            told = self.reader.record(record)
+            if record in forged:
+                told.disown()
+            batch.take(told, fatal=fatal)
         batch.rows.end()
         self.last = batch
         self.known.streams = dict(self.known.streams) | batch.touched

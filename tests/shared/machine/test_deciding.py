@@ -318,6 +318,17 @@ def test_what_cant_be_read_and_the_process_dies_of_is_parked_as_what_it_dies_of(
     assert row.reason == f"process_died: {FATAL}"
 
 
+def test_a_forged_row_of_ours_hides_no_true_one_also_where_the_process_dies_of_it():
+    bench, there = Bench().began(), Bench(1).began()
+    _, (asked,) = bench.batch(bench.ask(Add(number=2), ELSEWHERE))
+    true, forged = there.passed_on(asked), there.passed_on(replace(asked, position=asked.position + 900))
+    (row,), (event,) = there.batch(forged, forged=[forged], fatal=True)
+    assert (row.outcome, body(event)["cause"]) == (Outcome.PARKED, "undecodable")
+    (row,), _ = there.batch(true)
+    assert row.outcome == Outcome.ACCEPTED
+    there.replayed()
+
+
 def test_an_event_that_kafka_would_not_take_parks_its_input(monkeypatch):
     monkeypatch.setattr(deciding, "EVENT_BYTES_MAX", 10)
     bench = Bench().began()
