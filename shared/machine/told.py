@@ -16,13 +16,18 @@ from shared.contract.envelope import POLICIES, commands_topic, event_place, even
 from shared.contract.in_words import in_words, named
 from shared.contract.machine import PublishPolicy, TimerDue
 from shared.contract.said import Command, decode
+from shared.contract.values import REFERENCE_MAX
 from shared.machine.bytes import HEADER_BYTES_MAX, HEADERS_MAX, JournalRow, LedgerRow, pack_headers, unpack_headers
 from shared.machine.mind import Mind
 from shared.machine.records import NotAnEvent, read_event, request_headers
 from shared.policy.model import Policy
 
-IDENTIFIER = re.compile(r"[^\x00-\x1f\x7f]{1,500}")
-"""What a header may hold that becomes a column: printable, of a bounded length."""
+IDENTIFIER_MAX = 500
+"""In bytes: what is longer by far has no place in an index."""
+PRINTABLE = re.compile(r"[^\x00-\x1f\x7f]+")
+"""What a header may hold that becomes a column, within a length."""
+ORIGIN_MAX = 4 * REFERENCE_MAX + 1 + IDENTIFIER_MAX
+"""Of an `origin-id`, in bytes: a source (a command's own may have so many characters of four bytes), a space, an id."""
 REASON_MAX = 1000
 """Of a fault, in characters."""
 BODY_BYTES_MAX = 1024 * 1024
@@ -75,7 +80,8 @@ class Told:
     sent_ms: int
     message_id: str = ""
     once: str = ""
-    """Under what the message counts once: its sender's `ce_source` and `ce_id`. Empty where the sender gave it no id."""
+    """Under what the message counts once: its sender's `ce_source`, a space, its `ce_id`. Where the sender does not say who it is, what
+    the command says of it stands in; empty where the sender gave it no id."""
     type: str = ""
     kind: str = ""
     stream: UUID | None = None
@@ -237,6 +243,8 @@ class Reader:
         """What is submitted says itself which stream it belongs to; other commands are addressed."""
         told.command, told.kind = command, command.stream
         told.stream = told.correlation = self._mind.stream_of(command) or told.stream
+        if told.once.startswith(" "):
+            told.once = self._mind.source_of(command).replace(" ", "+") + told.once
 
     def _hop(self, told: Told, headers: Mapping[str, str]) -> None:
         """Whose ledger row this is, where it is one. Its id is the row's; who asked first finds the answer under the id they gave."""
@@ -249,7 +257,7 @@ class Reader:
         if placed.generation != self._generation or placed.service != self._mind.service or placed.shard >= self._shards:
             raise Unreadable(f"it was passed on by {placed.service} in {placed.generation}: {self._mind.service} has no such row here")
         told.hop = Hop(placed.shard, placed.position)
-        told.once = _identifier("origin-id", headers["origin-id"]) if "origin-id" in headers else ""
+        told.once = _identifier("origin-id", headers["origin-id"], ORIGIN_MAX) if "origin-id" in headers else ""
         if told.once:
             told.message_id = told.once.partition(" ")[2]
 
@@ -281,8 +289,8 @@ def _limited(packed: bytes, headers: int) -> None:
         raise Unreadable(f"its headers have {len(packed)} bytes; at most {HEADER_BYTES_MAX} are read")
 
 
-def _identifier(name: str, value: str) -> str:
-    if not IDENTIFIER.fullmatch(value):
+def _identifier(name: str, value: str, longest: int = IDENTIFIER_MAX) -> str:
+    if len(value.encode()) > longest or not PRINTABLE.fullmatch(value):
         raise Unreadable(f"the header {name} is missing" if not value else f"the header {name} is too long or holds a control character")
     return value
 

@@ -6,14 +6,16 @@ from datetime import timedelta
 import pytest
 from pydantic_core import from_json
 
+from shared.contract.envelope import shard_of
 from shared.contract.machine import PublishPolicy, TimerDue
 from shared.contract.said import decode
 from shared.machine import deciding
 from shared.machine.bytes import GENESIS
 from shared.machine.deciding import FATAL, MESSAGES_REMEMBERED, WAITING_MAX
 from shared.machine.head import Outcome, Stopped
+from shared.machine.told import IDENTIFIER_MAX
 from shared.policy.loader import shipped
-from tests.shared.machine.bench import Bench, stream_in
+from tests.shared.machine.bench import SHARDS, Bench, stream_in
 from tests.shared.machine.tally import MIND, Add, Added, Heard, Note, Submit, Unheard
 
 HERE, ALSO_HERE, ELSEWHERE = stream_in(0), stream_in(0, 1), stream_in(1)
@@ -112,6 +114,18 @@ def test_two_senders_may_use_the_same_ids(bench):
     assert bench.total(HERE) == 5
 
 
+def test_two_upstreams_that_do_not_say_who_they_are_may_use_the_same_ids():
+    mind = replace(MIND, source_of=lambda command: f"the {command.ref} shop" if isinstance(command, Submit) else "")
+    refs = [str(n) for n in range(100) if shard_of(mind.stream_of(Submit(ref=str(n), number=1)), SHARDS) == 1][:2]
+    bench, there = Bench(mind=mind).began(), Bench(1, mind=mind).began()
+    records = [bench.submit(Submit(ref=ref, number=2), "1", source="") for ref in refs]
+    _, asked = bench.batch(*records)
+    rows, _ = there.batch(*(there.passed_on(row) for row in asked))
+    assert [row.outcome for row in rows] == [Outcome.ACCEPTED, Outcome.ACCEPTED]
+    rows, _ = there.batch(*(there.submit(Submit(ref=ref, number=2), "1", source="") for ref in refs))
+    assert [row.outcome for row in rows] == [Outcome.REPEATED, Outcome.REPEATED], "wherever they come in"
+
+
 def test_messages_without_an_id_each_count(bench):
     bench.batch(bench.ask(Add(number=2), HERE, None), bench.ask(Add(number=2), HERE, None))
     assert bench.total(HERE) == 4
@@ -144,6 +158,17 @@ def test_a_record_that_lies_elsewhere_is_passed_on_by_one_hop(bench):
     (taken,), (event,) = there.batch(there.passed_on(asked))
     assert (taken.outcome, event.type, event.message_id, event.actor) == (Outcome.ACCEPTED, Added.type, "m1", "person:ines")
     assert there.total(ELSEWHERE) == 2
+
+
+def test_the_longest_names_that_are_taken_where_a_record_lies_right_are_taken_when_it_was_passed_on():
+    bench, there = Bench().began(), Bench(1).began()
+    source = "s" * IDENTIFIER_MAX
+    ask = Add(number=2), ELSEWHERE, "\U0001f35e" * (IDENTIFIER_MAX // 4)
+    _, (asked,) = bench.batch(bench.ask(*ask, source=source))
+    (row,), (event,) = there.batch(there.passed_on(asked))
+    assert (row.outcome, event.message_id) == (Outcome.ACCEPTED, ask[2])
+    (row,), _ = there.batch(there.ask(*ask, source=source))
+    assert row.outcome == Outcome.REPEATED
 
 
 def test_who_passes_on_deduplicates_nothing_and_who_decides_does(bench):

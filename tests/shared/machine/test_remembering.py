@@ -1,9 +1,11 @@
 """What the tables remember of messages, and for how long: never shorter than the rules ask them."""
 
+import random
 from datetime import UTC, datetime, timedelta
 
 from shared.contract.envelope import shard_of
 from shared.machine.deciding import MESSAGES_REMEMBERED
+from shared.machine.told import ORIGIN_MAX
 from tests.shared.machine.live import STREAMS, is_so, until
 from tests.shared.machine.tally import Add
 
@@ -37,3 +39,12 @@ async def test_what_the_tables_still_hold_of_a_forgotten_message_does_not_count(
     await live.send((Add(number=1), stream))
     await until(lambda: is_so(live.events("machine.MessageRepeated.v1"), 1))
     await live.prove()
+
+
+async def test_the_longest_name_of_a_message_is_remembered(live):
+    """An index of PostgreSQL's takes 2,704 bytes, and not many more where they can be compressed."""
+    dice = random.Random(17)
+    longest = "".join(chr(dice.randrange(0x10000, 0x20000)) for _ in range(ORIGIN_MAX // 4)) + "x" * (ORIGIN_MAX % 4)
+    assert len(longest.encode()) == ORIGIN_MAX
+    await live.execute("SELECT make_month(now())")
+    await live.execute("INSERT INTO messages VALUES (0, $1, 'a digest of it..', 1, 1, 1, now())", longest)

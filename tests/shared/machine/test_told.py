@@ -85,6 +85,7 @@ def test_a_fault_never_quotes_what_somebody_wrote():
         ([("ce_type", b"intake.Nonsense.v9")], "knows no command"),
         ([("ce_type", b"a\x00b")], "ce_type"),
         ([("ce_id", b"x" * 501)], "ce_id"),
+        ([("ce_id", "\U0001f35e".encode() * 126)], "ce_id"),
         ([("ce_source", b"two words"), ("ce_id", b"1")], "space"),
         ([("ce_type", b"intake.AcceptOwnership.v1")], "there is no such field"),
     ],
@@ -106,6 +107,23 @@ def test_a_command_says_who_asks_and_of_whom():
     for name in ("ce_actor", "ce_subject", "ce_type"):
         without = replace(good, headers=[(header, value) for header, value in good.headers if header != name])
         assert name in bench.reader.record(without).fault or "knows no command" in bench.reader.record(without).fault
+
+
+@pytest.mark.parametrize(
+    ("source", "found", "once"),
+    [
+        ("shop", [("ce_id", b"1")], "shop 1"),
+        ("the old shop", [("ce_id", b"1 2")], "the+old+shop 1 2"),
+        ("shop", [("ce_id", b"1"), ("ce_source", b"/other")], "/other 1"),
+        ("shop", [("ce_source", b"/other")], ""),
+    ],
+)
+def test_what_a_submission_says_of_its_source_stands_in_for_a_sender_that_does_not_say_who_it_is(source, found, once):
+    assert submission(GOOD.replace(b'"shop"', f'"{source}"'.encode()), found).once == once
+    as_command = READER.record(Record("intake.commands", 0, 7, GOOD.replace(b'"shop"', f'"{source}"'.encode()), None, [
+        ("ce_type", b"intake.SubmitComplaint.v1"), ("ce_actor", b"person:ines"), *found,
+    ]))  # fmt: skip
+    assert as_command.once == once
 
 
 def test_a_record_on_an_events_topic_that_no_relay_wrote_is_none():
