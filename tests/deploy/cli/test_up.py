@@ -157,14 +157,15 @@ def test_where_it_is_told_where_traces_go_they_are_exported_all_the_time(home, c
     assert "traces" not in [one["service"] for one in json.loads(out)["services"]], "it is asked nothing"
 
     def submit(ref):
-        code, _, err = run("command", "send", f"shop:{ref}", "SubmitComplaint", "--set", "narrative=It was wet.", home=home)
-        assert code == Exit.DONE, err
+        words = ("command", "send", f"shop:{ref}", "SubmitComplaint", "--set", "narrative=It was wet.", "--key", ref)
+        until(lambda: run(*words, home=home)[0] == Exit.DONE)
         until(lambda: complaint_id("shop", ref).hex in {span.trace_id.hex() for _, span in exported(taken)})
 
     submit("traced-1")
     database = next(part for part in state.read(home).parts if part.name == "postgres")
     os.kill(database.pid, signal.SIGKILL)
-    until(lambda: state.read(home).parts and parts(home)["postgres"] == "ready")
+    until(lambda: (database.pid, "ready") not in {(part.pid, part.state) for part in state.read(home).parts})
+    until(lambda: parts(home)["postgres"] == "ready")
     submit("traced-2")
     assert (home / "traces.json").exists(), "it remembers where it was"
     followers = [part for part in state.read(home).parts if part.name == "traces"]
