@@ -38,7 +38,7 @@ async def check_shard(connection: asyncpg.Connection, mind: Mind, reader: Reader
     """
     done = Replayed(mind.service, shard)
     async with connection.transaction(isolation="repeatable_read", readonly=True):
-        policies = await store.read_policies(connection)
+        policies, head = await store.read_policies(connection), await store.read_head(connection, shard)
         replay = Replay(mind, reader, shard, Known(policies))
         stored = aiter(store.stream_ledger(connection, shard))
         async for row in store.stream_journal(connection, shard):
@@ -53,6 +53,10 @@ async def check_shard(connection: asyncpg.Connection, mind: Mind, reader: Reader
             done.taken_from_journal += row.outcome == Outcome.PARKED
         async for left in stored:
             raise ProofFailed(Fault(mind.service, shard, "no journal entry leads to it", position=left.position))
+        if head.seen != (seen := replay.batch.head.seen):
+            name = next(name for name in head.seen | seen if head.seen.get(name) != seen.get(name))
+            said, was = (of.get(name, Seen()).position for of in (head.seen, seen))
+            raise ProofFailed(Fault(mind.service, shard, f"the head says that {name} was seen up to {said}, but it was up to {was}"))
     return done
 
 

@@ -14,7 +14,7 @@ from shared.contract.said import Command
 from shared.machine.figures import Figures
 from shared.machine.mind import Mind
 from shared.machine.proof import Proven, verify_shard
-from shared.machine.replay import check_shard
+from shared.machine.replay import Replayed, check_shard
 from shared.machine.service import work
 from shared.machine.told import Reader
 from shared.settings import Settings
@@ -120,12 +120,16 @@ class Live:
         connection = await self.owner()
         try:
             proven = [await verify_shard(connection, self.mind, shard) for shard in range(self.shards)]
-            reader = Reader(self.mind, self.shards, ("complaints.submissions",), self.installation.installed.generation)
             for shard in range(self.shards):
-                await check_shard(connection, self.mind, reader, shard)
+                await self.replay(connection, shard)
             return proven
         finally:
             await connection.close()
+
+    async def replay(self, connection: asyncpg.Connection, shard: int) -> Replayed:
+        """Replays one shard."""
+        reader = Reader(self.mind, self.shards, ("complaints.submissions",), self.installation.installed.generation)
+        return await check_shard(connection, self.mind, reader, shard)
 
     async def on_kafka(self, topic: str | None = None) -> dict[int, list[int]]:
         """The ledger positions on the events topic, by shard, in the order of the topic."""

@@ -7,7 +7,6 @@ import pytest
 
 from shared.contract.envelope import commands_topic, shard_of
 from shared.machine import store
-from shared.machine.fault import ProofFailed
 from tests.shared.machine.live import STREAMS, adds, is_so, until
 from tests.shared.machine.tally import MIND, Add
 
@@ -197,51 +196,7 @@ async def test_many_shards_taken_over_from_a_frozen_owner_at_once_do_not_wait_fo
     frozen.terminate()
 
 
-# ---- the proofs bite -------------------------------------------------------------------------------------------------------
-
-TAMPERED = {
-    "a byte of a ledger row": "UPDATE ledger SET body = set_byte(body, 2, get_byte(body, 2) # 1) WHERE shard = {0} AND position = 3",
-    "who did it": "UPDATE ledger SET actor = 'person:somebody.else' WHERE shard = {0} AND position = 3",
-    "a missing row": "DELETE FROM ledger WHERE shard = {0} AND position = 3",
-    "a journalled body": "UPDATE journal SET body = body || ' ' WHERE shard = {0} AND entry = 3",
-    "a missing entry": "DELETE FROM journal WHERE shard = {0} AND entry = 3",
-    "a state": "UPDATE state SET body = convert_to('{{\"total\":7,\"wake_at\":null}}', 'UTF8') WHERE shard = {0} AND kind = 'tally'",
-    "a state's version": "UPDATE state SET version = version + 1 WHERE shard = {0} AND kind = 'tally'",
-    "a missing state": "DELETE FROM state WHERE shard = {0} AND kind = 'tally'",
-    "a timer that nobody wants": (
-        "INSERT INTO timers SELECT shard, kind, stream, 'wake', now(), 1 FROM state WHERE shard = {0} AND kind = 'tally'"
-    ),
-    "the head's position": "UPDATE head SET position = position - 1 WHERE shard = {0}",
-    "the head's journal": "UPDATE head SET journal_hash = hash WHERE shard = {0}",
-}
-
-
-async def test_whatever_is_changed_behind_the_machines_back_is_found(live):
-    member = await live.start()
-    await live.ready()
-    await live.send(*adds(120))
-    await until(lambda: is_so(live.events("intake.Added.v1"), 120))
-    await member.stop()
-    await live.prove()
-    shard = 2
-    for what, change in TAMPERED.items():
-        owner = await live.owner()
-        await owner.execute("CREATE TEMP TABLE kept AS TABLE ledger WITH NO DATA")
-        saved = {
-            table: await owner.fetch(f"SELECT * FROM {table} WHERE shard = $1", shard)
-            for table in ("ledger", "journal", "state", "timers", "head")
-        }
-        assert not (await owner.execute(change.format(shard))).endswith(" 0"), what
-        with pytest.raises(ProofFailed) as found:
-            await live.prove()
-        assert found.value.fault.shard == shard, what
-        if what in {"a byte of a ledger row", "who did it"}:
-            assert found.value.fault.position == 3, what
-        for table, rows in saved.items():
-            await owner.execute(f"DELETE FROM {table} WHERE shard = $1", shard)
-            await owner.copy_records_to_table(table, records=[tuple(row) for row in rows])
-        await owner.close()
-        await live.prove()
+# ---- rights ----------------------------------------------------------------------------------------------------------------
 
 
 async def test_the_role_that_writes_the_ledger_can_add_and_nothing_else(live):
