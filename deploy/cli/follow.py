@@ -21,7 +21,7 @@ from deploy.local.stack import Stack
 from deploy.traces.reading import led_to
 from shared.contract.envelope import EventPlace, event_id, event_place, events_topic, shard_of, text_headers
 from shared.contract.said import short_name
-from shared.machine import store
+from shared.machine import stored
 from shared.machine.bytes import JournalRow, unpack_headers
 from shared.machine.head import Outcome
 from shared.machine.stored import Damaged, policy_of
@@ -166,7 +166,7 @@ async def _passed_on_from(connection: asyncpg.Connection, service: str, row: Jou
         "SELECT journal.* FROM journal JOIN ledger USING (shard, entry) WHERE shard = $1 AND position = $2 AND outcome = $3",
         place.shard, place.position, Outcome.PASSED_ON,
     )  # fmt: skip
-    return store.journal_row(found) if found else None
+    return stored.journal_row(found) if found else None
 
 
 def _event(found: Followed, there: Installation) -> str:

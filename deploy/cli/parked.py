@@ -15,7 +15,7 @@ from deploy.cli.exits import Exit, stop
 from deploy.cli.options import AsJson, Home, Service, ShardNumber
 from deploy.cli.place import minds, stack_of
 from deploy.database import connected, installation, use
-from shared.machine import store
+from shared.machine import stored
 from shared.machine.bytes import JournalRow, unpack_headers
 from shared.machine.head import Outcome
 
@@ -86,7 +86,7 @@ async def _held(connection: asyncpg.Connection, service: str, shards: Sequence[i
     rows = await connection.fetch(
         "SELECT * FROM journal WHERE outcome IN ('parked', 'waiting') AND shard = ANY($1) ORDER BY now DESC LIMIT $2", list(shards), limit
     )
-    return [store.journal_row(row) for row in rows]
+    return [stored.journal_row(row) for row in rows]
 
 
 def show(
@@ -113,7 +113,7 @@ def show(
     async def found() -> JournalRow | None:
         async with connected(stack.owner_dsn, name) as connection:
             row = await connection.fetchrow("SELECT * FROM journal WHERE shard = $1 AND entry = $2", number, at)
-            return store.journal_row(row) if row else None
+            return stored.journal_row(row) if row else None
 
     row = run(found())
     if row is None:

@@ -76,8 +76,11 @@ async def _kafka(address: str) -> KafkaSeen:
 
 
 async def _members(client: Any) -> Mapping[str, int]:
-    answers = await client.describe_consumer_groups(list(PROCESSES))
-    return {group[1]: len(group[5]) for answer in answers for group in answer.groups}
+    found = {}
+    for name in PROCESSES:  # one by one: the library takes only the first of an answer apart as it is meant
+        [answer] = await client.describe_consumer_groups([name])
+        found[name] = len(answer.groups[0][5])
+    return found
 
 
 async def _newest(address: str, ours: Mapping[str, int]) -> Mapping[Shard, tuple[int, bytes]]:

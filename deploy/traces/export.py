@@ -15,7 +15,7 @@ import asyncpg
 from deploy.database import use
 from deploy.traces.reading import led, relayed
 from shared.contract.envelope import SERVICES
-from shared.machine import store
+from shared.machine import stored
 from shared.machine.traces import Span, spans
 
 ROWS = 2_000
@@ -124,10 +124,10 @@ class Export:
             "SELECT * FROM ledger WHERE shard = $1 AND position > $2 AND position <= $3 ORDER BY position LIMIT $4",
             shard, self.place.of(service, shard), end, ROWS,
         )  # fmt: skip
-        events = [store.ledger_row(row) for row in rows]
+        events = [stored.ledger_row(row) for row in rows]
         entries = sorted({event.entry for event in events})
         inputs = await self.connection.fetch("SELECT * FROM journal WHERE shard = $1 AND entry = ANY($2) ORDER BY entry", shard, entries)
-        whole = [row for row in map(store.journal_row, inputs) if row.first_position + row.events - 1 <= events[-1].position]
+        whole = [row for row in map(stored.journal_row, inputs) if row.first_position + row.events - 1 <= events[-1].position]
         if not whole:  # the last input's events are not all relayed yet
             return False
         when = await relayed(self.connection, shard, [event.position for event in events])

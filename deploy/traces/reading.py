@@ -8,7 +8,7 @@ import asyncpg
 
 from deploy.database import use
 from shared.contract.envelope import SERVICES, shard_of
-from shared.machine import store
+from shared.machine import stored
 from shared.machine.bytes import JournalRow, LedgerRow
 from shared.machine.traces import Led, Span, spans
 
@@ -43,10 +43,10 @@ async def led_to(connection: asyncpg.Connection, entries: Iterable[Row]) -> list
     found = []
     for shard, wanted in sorted(by_shard.items()):
         rows = await connection.fetch("SELECT * FROM journal WHERE shard = $1 AND entry = ANY($2) ORDER BY entry", shard, sorted(wanted))
-        inputs = [store.journal_row(row) for row in rows if row["events"]]
+        inputs = [stored.journal_row(row) for row in rows if row["events"]]
         positions = [position for one in inputs for position in range(one.first_position, one.first_position + one.events)]
         events = await connection.fetch("SELECT * FROM ledger WHERE shard = $1 AND position = ANY($2) ORDER BY position", shard, positions)
-        found += led(inputs, [store.ledger_row(row) for row in events], await relayed(connection, shard, positions))
+        found += led(inputs, [stored.ledger_row(row) for row in events], await relayed(connection, shard, positions))
     return found
 
 

@@ -72,7 +72,7 @@ from shared.contract.values import PromiseTerms
 from shared.machine.mind import Context, Stream, Timer
 from shared.obligations.promises import Book, Stored, booked, broken, open_ids, open_terms, promised, with_end
 from shared.obligations.promises import timers as promise_timers
-from shared.obligations.proof import Moment, Replies, ended_before, now, proven, reply, with_reply
+from shared.obligations.proof import Moment, Replies, ended_before, proven, reply, so_far, with_reply
 from shared.obligations.sameness import fingerprint
 from shared.policy.kinds import unknown_defect_kind
 
@@ -140,11 +140,11 @@ def evolve(state: Complaint, event: ComplaintEvent) -> Complaint:
         case NeedStated(need=need):
             return replace(state, need=need, stated=fingerprint(event))
         case MisunderstandingRaised():
-            return replace(state, misunderstanding=fingerprint(event), raised=now(state.replies, state.generation))
+            return replace(state, misunderstanding=fingerprint(event), raised=so_far(state.replies, state.generation))
         case MisunderstandingCleared():
             return replace(state, misunderstanding=None)
         case PromiseMade() | PromiseKept() | PromiseRenegotiated() | PromiseBroken():
-            return replace(state, promises=booked(state.promises, event, now(state.replies, state.generation)))
+            return replace(state, promises=booked(state.promises, event, so_far(state.replies, state.generation)))
         case ReplyReceived(reply_id=reply_id, generation=generation) | ReplyNoted(reply_id=reply_id, generation=generation):
             return replace(state, replies=with_reply(state.replies, generation, reply_id))
         case ComplaintOwned(generation=generation):

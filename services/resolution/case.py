@@ -70,7 +70,7 @@ from shared.contract.resolution import (
 from shared.machine.mind import Context, Stream, Timer
 from shared.obligations.promises import Book, Stored, booked, broken, keepable, open_ids, open_ones, promised, with_end, with_terms
 from shared.obligations.promises import timers as promise_timers
-from shared.obligations.proof import Moment, Replies, now, proven, reply, with_reply
+from shared.obligations.proof import Moment, Replies, proven, reply, so_far, with_reply
 from shared.obligations.sameness import fingerprint
 
 OBJECTION = "objection"
@@ -113,9 +113,9 @@ class Case:
         return self.work.delivered is not None and self.misunderstanding is None
 
     @property
-    def now(self) -> Moment:
+    def so_far(self) -> Moment:
         """After all that the customer said so far."""
-        return now(self.replies, self.generation)
+        return so_far(self.replies, self.generation)
 
     @property
     def made_at(self) -> Literal["fix", "deliver"]:
@@ -134,7 +134,7 @@ def evolve(state: Case, event: CaseEvent) -> Case:
         case CaseSuspended(generation=generation):
             return _anew(state, generation)
         case ObligationsTakenOver(generation=generation, promises=terms, replies=replies):
-            book = with_terms(state.promises, state.now, *terms)
+            book = with_terms(state.promises, state.so_far, *terms)
             return replace(state, promises=book, replies=with_reply(state.replies, generation, *replies))
         case OwnerChanged(generation=generation, to=to):
             return replace(state, owner=to, owner_of=generation)
@@ -146,12 +146,12 @@ def evolve(state: Case, event: CaseEvent) -> Case:
         case DecisionMade():
             return replace(state, decided=decided(event))
         case CounterOfferMade() | CounterOfferAccepted() | CounterOfferRefused():
-            return replace(state, offers=offered(state.offers, event, state.now))
+            return replace(state, offers=offered(state.offers, event, state.so_far))
         case FixStarted() | FixCompleted() | Delivered():
-            return replace(state, work=worked(state.work, event, state.now))
+            return replace(state, work=worked(state.work, event, state.so_far))
         case DeliveryObjected(because=because):
             stands = None if because == "new_evidence" else state.decided
-            return replace(state, decided=stands, work=worked(state.work, event, state.now))
+            return replace(state, decided=stands, work=worked(state.work, event, state.so_far))
         case DeliveryConfirmed():
             return replace(state, ended="confirmed")
         case DeliveryAssumed():
@@ -159,12 +159,12 @@ def evolve(state: Case, event: CaseEvent) -> Case:
         case ExplanationGiven():
             return replace(state, explained=fingerprint(event, "text", "channel"))
         case MisunderstandingRaised():
-            work = replace(state.work, since=state.now) if state.work.delivered is not None else state.work
-            return replace(state, misunderstanding=fingerprint(event, "understood", "meant"), raised=state.now, work=work)
+            work = replace(state.work, since=state.so_far) if state.work.delivered is not None else state.work
+            return replace(state, misunderstanding=fingerprint(event, "understood", "meant"), raised=state.so_far, work=work)
         case MisunderstandingCleared(objection_until=until):
             return replace(state, misunderstanding=None, work=replace(state.work, objection_until=until))
         case PromiseMade() | PromiseKept() | PromiseRenegotiated() | PromiseBroken():
-            return replace(state, promises=booked(state.promises, event, state.now))
+            return replace(state, promises=booked(state.promises, event, state.so_far))
         case ReplyReceived(reply_id=reply_id, generation=generation) | ReplyNoted(reply_id=reply_id, generation=generation):
             return replace(state, replies=with_reply(state.replies, generation, reply_id))
         case WithdrawalCameTooLate() | StaleFactIgnored():

@@ -11,13 +11,13 @@ import asyncpg
 import structlog
 
 from shared.contract.machine import TimerDue
-from shared.machine.bytes import GENESIS, JournalRow, LedgerRow, moment
+from shared.machine.bytes import GENESIS, JournalRow, LedgerRow
 from shared.machine.deciding import Answered, Batch, Key
 from shared.machine.head import Fenced, Head, Stopped
 from shared.machine.mind import Mind, Timer
 from shared.machine.patience import patiently
 from shared.machine.rows import Live
-from shared.machine.stored import head_of, policy_of
+from shared.machine.stored import head_of, journal_row, ledger_row, policy_of
 from shared.machine.told import SHARD
 from shared.policy.model import Policy
 
@@ -354,24 +354,6 @@ async def stream_journal(connection: Connection, shard: int) -> AsyncIterator[Jo
     query = f"SELECT {_JOURNAL} FROM journal WHERE shard = $1 ORDER BY entry"
     async for row in connection.cursor(query, shard, prefetch=STREAMED_ROWS):
         yield journal_row(row)
-
-
-def ledger_row(row: Any) -> LedgerRow:
-    """A row of the table as the fact it is."""
-    return LedgerRow(
-        row["shard"], row["position"], row["stream"], row["kind"], row["version"], row["type"], row["body"], row["entry"], row["now"],
-        moment(row["now"]), row["actor"], row["message_id"], row["correlation"], row["target"], row["origin_id"], row["cause_hash"],
-        row["hash"],
-    )  # fmt: skip
-
-
-def journal_row(row: Any) -> JournalRow:
-    """A row of the table as the input it is."""
-    return JournalRow(
-        row["shard"], row["entry"], row["topic"], row["partition"], row["offset"], row["until"], row["message_id"], row["type"],
-        row["kind"], row["stream"], row["key"], row["headers"], row["body"], row["sent_ms"], row["now"], moment(row["now"]), row["policy"],
-        row["rules"], row["outcome"], row["reason"], row["refers"], row["first_position"], row["events"], row["received_at"], row["hash"],
-    )  # fmt: skip
 
 
 # ---- the relay's place -----------------------------------------------------------------------------------------------------

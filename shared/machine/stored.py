@@ -5,6 +5,7 @@ import json
 import re
 from typing import Any, TypeVar
 
+from shared.machine.bytes import JournalRow, LedgerRow, moment
 from shared.machine.head import Head, Seen, Stopped
 from shared.policy.model import Policy
 
@@ -19,6 +20,24 @@ class Damaged(Stopped):
         """`shard`: whose it is; None for what all shards of the service share."""
         super().__init__("damaged", what)
         self.shard = shard
+
+
+def ledger_row(row: Any) -> LedgerRow:
+    """A row of the table as the fact it is."""
+    return LedgerRow(
+        row["shard"], row["position"], row["stream"], row["kind"], row["version"], row["type"], row["body"], row["entry"], row["now"],
+        moment(row["now"]), row["actor"], row["message_id"], row["correlation"], row["target"], row["origin_id"], row["cause_hash"],
+        row["hash"],
+    )  # fmt: skip
+
+
+def journal_row(row: Any) -> JournalRow:
+    """A row of the table as the input it is."""
+    return JournalRow(
+        row["shard"], row["entry"], row["topic"], row["partition"], row["offset"], row["until"], row["message_id"], row["type"],
+        row["kind"], row["stream"], row["key"], row["headers"], row["body"], row["sent_ms"], row["now"], moment(row["now"]), row["policy"],
+        row["rules"], row["outcome"], row["reason"], row["refers"], row["first_position"], row["events"], row["received_at"], row["hash"],
+    )  # fmt: skip
 
 
 def head_of(row: Any, shard: int) -> Head:

@@ -28,7 +28,7 @@ Replies = dict[str, Moment]
 """By id, in the order in which they came to be known here: of which generation each is, and the how-manieth."""
 
 
-def now(replies: Replies, generation: int) -> Moment:
+def so_far(replies: Replies, generation: int) -> Moment:
     """The moment after all that was said so far."""
     return Moment(generation, next(reversed(replies.values())).heard if replies else 0)
 
@@ -77,7 +77,7 @@ def reply(asked: ReplyAsked, replies: Replies, generation: int, context: Context
 def with_reply(replies: Replies, generation: int, *reply_ids: UUID) -> Replies:
     """The replies and some more, each once and of the generation in which it was first known; the oldest fall out."""
     new = [str(one) for one in dict.fromkeys(reply_ids) if str(one) not in replies]
-    before = now(replies, generation).heard
+    before = so_far(replies, generation).heard
     whole = replies | {one: Moment(generation, before + nth) for nth, one in enumerate(new, 1)}
     return dict(islice(whole.items(), max(0, len(whole) - REPLIES_MAX), None))
 

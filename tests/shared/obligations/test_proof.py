@@ -4,7 +4,7 @@ from uuid import UUID
 
 from shared.contract.refusals import Refusal, Rule
 from shared.contract.values import Proof
-from shared.obligations.proof import REPLIES_MAX, Moment, now, proven, with_reply
+from shared.obligations.proof import REPLIES_MAX, Moment, proven, so_far, with_reply
 
 
 def test_a_refusal_does_not_repeat_what_was_named_as_proof():
@@ -17,12 +17,12 @@ def test_a_refusal_does_not_repeat_what_was_named_as_proof():
 def test_a_reply_is_later_than_those_before_it_also_once_the_oldest_have_fallen_out():
     replies = {}
     for n in range(2 * REPLIES_MAX):
-        before = now(replies, 1)
+        before = so_far(replies, 1)
         replies = with_reply(replies, 1, UUID(int=n))
-        assert now(replies, 1) == replies[str(UUID(int=n))] == Moment(1, n + 1)
+        assert so_far(replies, 1) == replies[str(UUID(int=n))] == Moment(1, n + 1)
         proof = Proof(kind="reply", ref=str(UUID(int=n)))
         assert proven(proof, replies, before, "it was delivered") == proof
-        refusal = proven(proof, replies, now(replies, 1), "it was delivered")
+        refusal = proven(proof, replies, so_far(replies, 1), "it was delivered")
         assert isinstance(refusal, Refusal)
         assert "this reply came before it was delivered" in refusal.sentence
     assert len(replies) == REPLIES_MAX
