@@ -77,7 +77,7 @@ def processes(seen: Seen) -> Iterator[Finding]:
 
 def _at_work(seen: Seen) -> Iterator[Finding]:
     """Of processes that somebody else starts we see whether they are in Kafka's consumer groups."""
-    if seen.kafka is None:
+    if seen.kafka is None or seen.database is None:  # where nothing is installed, nothing need run
         return
     for name in (name for name, members in seen.kafka.members.items() if not members):
         told = "what is decided is not shown" if name == "console" else "nothing of what waits for it is decided"

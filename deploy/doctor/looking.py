@@ -12,7 +12,7 @@ from typing import Any
 import asyncpg
 from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
-from aiokafka.errors import KafkaError
+from aiokafka.errors import GroupCoordinatorNotAvailableError, KafkaError
 
 from deploy import migrate
 from deploy.database import NOTHING_THERE, Installation, connected, installation, use
@@ -78,8 +78,10 @@ async def _kafka(address: str) -> KafkaSeen:
 async def _members(client: Any) -> Mapping[str, int]:
     found = {}
     for name in PROCESSES:  # one by one: the library takes only the first of an answer apart as it is meant
-        [answer] = await client.describe_consumer_groups([name])
-        found[name] = len(answer.groups[0][5])
+        found[name] = 0
+        with contextlib.suppress(GroupCoordinatorNotAvailableError):  # nobody was ever in any group
+            [answer] = await client.describe_consumer_groups([name])
+            found[name] = len(answer.groups[0][5])
     return found
 
 
