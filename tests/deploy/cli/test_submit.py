@@ -132,8 +132,13 @@ def piped(system, *words, shell):
     return json.loads(done.stdout)
 
 
+ZIPPED = f"{sys.executable} -c 'import gzip, sys; sys.stdout.buffer.write(gzip.compress(sys.stdin.buffer.read()))'"
+
+
 @pytest.mark.parametrize(
-    "shell", ['"$@" <(cat {0})', 'cat {0} | "$@" -', 'cat {0} | "$@" /dev/stdin', '"$@" - <{0}', '"$@" <(gzip <{0}) {0}']
+    "shell",
+    ['"$@" <(cat {0})', 'cat {0} | "$@" -', 'cat {0} | "$@" /dev/stdin', '"$@" - <{0}', f'"$@" <({ZIPPED} <{{0}}) {{0}}'],
+    ids=["substituted", "piped", "piped by name", "redirected", "zipped"],
 )
 @pytest.mark.parametrize("kind", ["csv", "jsonl"])
 def test_a_pipe_is_as_good_as_a_file(system, file, kind, shell):
