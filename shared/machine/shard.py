@@ -200,7 +200,9 @@ class Shard(Worker):
             loaded, known = await self._known(connection, head, fresh, due)
             batch = Batch(self.mind, self.reader, head, now, known)
             batch.rows.received_at = received_at
-            cleared, took = self._fill(batch, due, fresh if len(due) < due_max else [])
+            deciding = time.monotonic()
+            cleared, took = self._fill(batch, due, fresh if len(due) < due_max else [], full_at=deciding + DECIDING_SECONDS)
+            self._deciding_seconds = time.monotonic() - deciding
             taken = len(told) if took == len(fresh) else next(n for n, one in enumerate(told) if one is fresh[took])
             if self._is_through(batch.head, taken):
                 batch.head.attempts = 0
@@ -219,21 +221,17 @@ class Shard(Worker):
                 head.offsets.pop(topic, None)
             head.incarnations[topic] = incarnation
 
-    def _fill(self, batch: Batch, due: Sequence[store.Due], fresh: Sequence[Told]) -> tuple[list[tuple[Key, str]], int]:
-        """Gives the batch its inputs until it is full: what came due, then the records.
+    def _fill(
+        self, batch: Batch, due: Sequence[store.Due], fresh: Sequence[Told], full_at: float
+    ) -> tuple[list[tuple[Key, str]], int]:  # fmt: skip
+        """Gives the batch its inputs until it is full, one at least: what came due, then the records.
 
         The timers that nobody wants any more, and how many of the records it has.
         """
-        began, inputs, taken = time.monotonic(), 0, 0
         batch.begin(self._terms.default_policy)
-        unwanted = []
-
-        def is_full() -> bool:
-            self._deciding_seconds = time.monotonic() - began
-            return inputs > 0 and self._deciding_seconds > DECIDING_SECONDS
-
+        unwanted, inputs, taken = [], 0, 0
         for one in due:
-            if is_full():
+            if inputs and time.monotonic() > full_at:
                 break
             if batch.wants(one.timer, one.key):
                 batch.take(self.reader.timer(one.timer, *one.key), fatal=self._is_fatal(one.place))
@@ -241,12 +239,11 @@ class Shard(Worker):
                 unwanted.append((one.key, one.timer.timer))
             inputs += 1
         for told in fresh:
-            if is_full():
+            if inputs and time.monotonic() > full_at:
                 break
             batch.take(told, fatal=self._is_fatal(_place(told)))
             inputs, taken = inputs + 1, taken + 1
         batch.rows.end()
-        is_full()
         return unwanted, taken
 
     def _is_through(self, head: Head, taken: int) -> bool:

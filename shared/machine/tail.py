@@ -44,14 +44,16 @@ class Tail:
         consumer = await self._started()
         consumer.assign([place])
         beginning, end = (await consumer.beginning_offsets([place]))[place], (await consumer.end_offsets([place]))[place]
-        at, found = max(beginning, end - LOOKED_BACK), None
+        at, records = max(beginning, end - LOOKED_BACK), []
         consumer.seek(place, at)
         while at < end:
             for record in (await consumer.getmany(place, timeout_ms=WAIT_MS)).get(place, ()):
                 at = record.offset + 1
-                with suppress(NotAnEvent):
-                    found, _ = read_event(text_headers(record.headers), record.value, place.partition)
-        return found
+                records.append(record)
+        for record in reversed(records):
+            with suppress(NotAnEvent):
+                return read_event(text_headers(record.headers), record.value, place.partition)[0]
+        return None
 
     async def _started(self) -> AIOKafkaConsumer:
         if self._consumer is None:
