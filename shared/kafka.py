@@ -5,8 +5,9 @@ from collections import defaultdict
 from collections.abc import Iterable, Mapping
 from contextlib import suppress
 from io import BytesIO
+from typing import Any
 
-from aiokafka import AIOKafkaProducer
+from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
 from aiokafka.client import AIOKafkaClient
 from aiokafka.cluster import ClusterMetadata
 from aiokafka.coordinator.assignors.abstract import AbstractPartitionAssignor
@@ -14,6 +15,30 @@ from aiokafka.coordinator.protocol import ConsumerProtocolMemberAssignment, Cons
 from aiokafka.errors import KafkaError
 from aiokafka.protocol.api import Request, RequestStruct, Response
 from aiokafka.protocol.types import AbstractType, Boolean, CompactArray, CompactString, Int16, Int32, Schema, TaggedFields
+
+
+class Kafka:
+    """A cluster, as the machine reaches it: the one place where its clients are made, so that a simulation can make others."""
+
+    def __init__(self, address: str) -> None:
+        """`address`: the bootstrap servers."""
+        self._address = address
+
+    def consumer(self, **settings: Any) -> AIOKafkaConsumer:
+        """One that begins where it is told and keeps its place elsewhere. Not started."""
+        return AIOKafkaConsumer(bootstrap_servers=self._address, enable_auto_commit=False, auto_offset_reset="none", **settings)
+
+    def producer(self, **settings: Any) -> AIOKafkaProducer:
+        """One whose records are written once and in order. Not started."""
+        return AIOKafkaProducer(bootstrap_servers=self._address, acks="all", enable_idempotence=True, **settings)
+
+    async def topic_ids(self, consumer: AIOKafkaConsumer, topics: Iterable[str]) -> dict[str, str]:
+        """See `topic_ids`."""
+        return await topic_ids(consumer._client, topics)  # noqa: SLF001 - the library has no other way to ask
+
+    async def stop_producer(self, producer: AIOKafkaProducer, patience_seconds: float) -> None:
+        """See `stop_producer`."""
+        await stop_producer(producer, patience_seconds)
 
 
 class ByShard(AbstractPartitionAssignor):  # type: ignore[misc]  # the library has no types

@@ -25,7 +25,7 @@ from deploy.roles import PROCESSES
 from deploy.status import look
 from deploy.topics import admin, cluster_id, partitions, topics_with
 from shared.contract.envelope import SERVICES, events_topic
-from shared.kafka import topic_ids
+from shared.kafka import Kafka, topic_ids
 from shared.machine import store
 from shared.machine.head import Head
 from shared.machine.stored import Damaged
@@ -88,7 +88,7 @@ async def _members(client: Any) -> Mapping[str, int]:
 async def _newest(address: str, ours: Mapping[str, int]) -> Mapping[Shard, tuple[int, bytes]]:
     found = {}
     for service in SERVICES:
-        tail = Tail(address, service)
+        tail = Tail(Kafka(address), service)
         try:
             for shard in range(ours.get(events_topic(service), 0)):
                 if (last := await tail.last(shard)) is not None:

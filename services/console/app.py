@@ -16,6 +16,7 @@ from services.console.projections.outcomes import Outcomes
 from services.console.projections.queue import Queue
 from services.console.projections.story import Story
 from shared import telemetry
+from shared.kafka import Kafka
 from shared.machine import store
 from shared.machine.figures import Figures
 from shared.machine.group import Group
@@ -48,14 +49,14 @@ def make_app(settings: Settings, figures: Figures) -> FastAPI:
 
 async def work(settings: Settings, figures: Figures, app: FastAPI) -> None:
     """Projects until cancelled. Waits for PostgreSQL and Kafka as long as it takes. Raises Torn where the process must end."""
-    pool = await store.connect(settings.database, NAME, CONNECTIONS)
-    outlet = Outlet(settings.kafka)
+    kafka, pool = Kafka(settings.kafka), await store.connect(settings.database, NAME, CONNECTIONS)
+    outlet = Outlet(kafka)
     try:
         generation, _, shards = await store.installation(pool)
         answers = Answers(pool)
         give(app, {"pool": pool, "outlet": outlet, "generation": generation, "shards": shards, "answers": answers})
         group = Group(
-            settings.kafka, NAME, tuple(TOPICS), settings.session_timeout_ms,
+            kafka, NAME, tuple(TOPICS), settings.session_timeout_ms,
             lambda shard, feed: Projector(shard, feed, settings.batch_records, pool, (Story(), Queue(), Outcomes())),
         )  # fmt: skip
         figures.group = group

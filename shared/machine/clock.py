@@ -4,17 +4,15 @@ One bad clock must not poison a shard for ever: what it decided in a future that
 the clocks differ, and where time has leapt it waits until Kafka's clock says the same.
 """
 
-import time
 from datetime import UTC, datetime, timedelta
 
+from shared import clock
 from shared.machine.head import LONG_AGO, Stopped
 
 DIFFER_MAX = timedelta(minutes=5)
 """So far may clocks be apart."""
 LEAP_MAX = timedelta(hours=1)
 """So far may the database's clock go beyond the time that has passed."""
-_SINCE_BOOT = getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC)
-"""It goes on while the machine sleeps."""
 
 
 class Clock:
@@ -58,11 +56,11 @@ class Clock:
         return database - now > timedelta(seconds=self._passed() - passed) + LEAP_MAX
 
     def _own(self) -> datetime:
-        return datetime.now(UTC)
+        return clock.now()
 
     def _passed(self) -> float:
         """Seconds since the machine was started."""
-        return time.clock_gettime(_SINCE_BOOT)
+        return clock.passed()
 
 
 def _said(at: datetime) -> str:

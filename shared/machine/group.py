@@ -9,7 +9,7 @@ from aiokafka import AIOKafkaConsumer, ConsumerRebalanceListener, OffsetAndMetad
 from aiokafka.errors import IllegalStateError, KafkaError
 
 from shared.errors import place_of
-from shared.kafka import ByShard, topic_ids
+from shared.kafka import ByShard, Kafka
 from shared.lenient import read_leniently
 from shared.machine.watchdog import Watchdog
 from shared.machine.worker import Range, Worker
@@ -39,9 +39,10 @@ class Group(ConsumerRebalanceListener):  # type: ignore[misc]  # the library has
     """One member of a group. It is the feed of its workers."""
 
     def __init__(
-        self, kafka: str, name: str, topics: Sequence[str], session_timeout_ms: int, worker: Callable[[int, "Group"], Worker]
-    ) -> None:
-        """`worker`: makes a shard's worker, which this group feeds."""
+        self, kafka: Kafka, name: str, topics: Sequence[str], session_timeout_ms: int, worker: Callable[[int, "Group"], Worker],
+        *, watchdog: Watchdog | None = None,
+    ) -> None:  # fmt: skip
+        """`worker`: makes a shard's worker, which this group feeds; `watchdog`: ends the process where nothing is fetched any more."""
         self.workers: dict[int, Worker] = {}
         self.joined = False
         """Whether it was ever given its share."""
@@ -49,7 +50,7 @@ class Group(ConsumerRebalanceListener):  # type: ignore[misc]  # the library has
         self._running: dict[int, asyncio.Task[None]] = {}
         self._consumer = self._make_consumer()
         self._torn: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        self._watchdog = Watchdog()
+        self._watchdog = watchdog or Watchdog()
 
     async def run(self) -> None:
         """Works until cancelled. Raises Torn where it must not go on."""
@@ -66,9 +67,8 @@ class Group(ConsumerRebalanceListener):  # type: ignore[misc]  # the library has
                 await asyncio.wait_for(self._consumer.stop(), GIVE_UP_SECONDS)
 
     def _make_consumer(self) -> AIOKafkaConsumer:
-        return AIOKafkaConsumer(
-            bootstrap_servers=self._kafka, group_id=self._name, enable_auto_commit=False, auto_offset_reset="none",
-            partition_assignment_strategy=(ByShard,), session_timeout_ms=self._session_timeout_ms,
+        return self._kafka.consumer(
+            group_id=self._name, partition_assignment_strategy=(ByShard,), session_timeout_ms=self._session_timeout_ms,
             heartbeat_interval_ms=self._session_timeout_ms // 5, fetch_max_wait_ms=POLL_MS, max_partition_fetch_bytes=FETCH_BYTES,
             retry_backoff_ms=100, metadata_max_age_ms=60_000,
         )  # fmt: skip
@@ -192,7 +192,7 @@ class Group(ConsumerRebalanceListener):  # type: ignore[misc]  # the library has
             do(*(TopicPartition(topic, shard) for topic in self._topics))
 
     async def _topic_ids(self) -> dict[str, str]:
-        return await topic_ids(self._consumer._client, self._topics)  # noqa: SLF001 - the library has no other way to ask
+        return await self._kafka.topic_ids(self._consumer, self._topics)
 
     # ---- now and then ------------------------------------------------------------------------------------------------------
 

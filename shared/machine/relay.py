@@ -6,11 +6,10 @@ One batch a partition is under way, so a later row can't arrive where an earlier
 """
 
 import asyncio
-import time
 from collections import deque
 from collections.abc import Callable, Sequence
 from contextlib import suppress
-from datetime import UTC, datetime
+from datetime import datetime
 
 import asyncpg
 import structlog
@@ -18,9 +17,10 @@ from aiokafka import AIOKafkaProducer
 from aiokafka.errors import KafkaError
 from aiokafka.producer.message_accumulator import BatchBuilder
 
+from shared import clock
 from shared.contract.envelope import commands_topic, events_topic, key_of
 from shared.errors import place_of
-from shared.kafka import stop_producer
+from shared.kafka import Kafka
 from shared.machine import store
 from shared.machine.bytes import LedgerRow
 from shared.machine.patience import PASSING, patiently
@@ -49,8 +49,8 @@ log = structlog.get_logger()
 class Outlet:
     """A process's producer. It is replaced as a whole after any failure: what was under way on the old one is unknown."""
 
-    def __init__(self, kafka: str) -> None:
-        """`kafka`: the bootstrap servers."""
+    def __init__(self, kafka: Kafka) -> None:
+        """`kafka`: where to."""
         self._kafka = kafka
         self._producer: AIOKafkaProducer | None = None
         self._turn = asyncio.Lock()
@@ -61,17 +61,15 @@ class Outlet:
             if self._producer is not None and self._producer is broken:
                 await self._close()
             while self._producer is None:
-                producer = AIOKafkaProducer(
-                    bootstrap_servers=self._kafka, acks="all", enable_idempotence=True, max_request_size=MESSAGE_BYTES_MAX,
-                    max_batch_size=BATCH_BYTES, request_timeout_ms=int(ACKNOWLEDGED_SECONDS * 1000),
-                )  # fmt: skip
+                producer = self._kafka.producer(
+                    max_request_size=MESSAGE_BYTES_MAX, max_batch_size=BATCH_BYTES, request_timeout_ms=int(ACKNOWLEDGED_SECONDS * 1000)
+                )
                 try:
                     await producer.start()
                     self._producer = producer
                 except (KafkaError, OSError) as error:
                     log.warning("kafka_is_away", error=repr(error))
-                    with suppress(KafkaError, OSError):
-                        await producer.stop()
+                    await self._kafka.stop_producer(producer, CLOSE_SECONDS)
                     await asyncio.sleep(RETRY_SECONDS)
             return self._producer
 
@@ -83,7 +81,7 @@ class Outlet:
     async def _close(self) -> None:
         producer, self._producer = self._producer, None
         if producer is not None:
-            await stop_producer(producer, CLOSE_SECONDS)
+            await self._kafka.stop_producer(producer, CLOSE_SECONDS)
 
 
 class Relay:
@@ -144,19 +142,19 @@ class Relay:
 
     async def _send(self, rows: Sequence[LedgerRow]) -> None:
         """Sends rows until every one of them is acknowledged, by as many producers as it takes."""
-        producer, began = await self._outlet.producer(), time.monotonic()
+        producer, began = await self._outlet.producer(), clock.passed()
         while True:
             try:
                 await self._send_by(producer, rows)
                 break
             except (KafkaError, OSError, TimeoutError) as error:
                 log.warning("sending_again", shard=self.shard, after=self.place, error=repr(error))
-                if time.monotonic() - began > STUCK_SECONDS:
+                if clock.passed() - began > STUCK_SECONDS:
                     self.trouble = "relay", f"Kafka does not take what follows position {self.place}, which is sent again: {error!r}"
                 await asyncio.sleep(RETRY_SECONDS)
                 producer = await self._outlet.producer(broken=producer)
         self.place, self.trouble = rows[-1].position, None
-        self._unnoted.append((self.place, datetime.now(UTC)))
+        self._unnoted.append((self.place, clock.now()))
         self._sent(len(rows))
 
     async def _send_by(self, producer: AIOKafkaProducer, rows: Sequence[LedgerRow]) -> None:

@@ -2,8 +2,12 @@
 
 import asyncio
 import sys
+from collections.abc import Awaitable, Callable
+
+import asyncpg
 
 from shared import telemetry
+from shared.kafka import Kafka
 from shared.machine import store
 from shared.machine.figures import Figures
 from shared.machine.group import Group
@@ -12,6 +16,7 @@ from shared.machine.relay import Outlet, Relay
 from shared.machine.shard import Shard, Terms
 from shared.machine.tail import Tail
 from shared.machine.told import Reader
+from shared.machine.watchdog import Watchdog
 from shared.policy.loader import shipped_body
 from shared.settings import Settings, load
 
@@ -20,12 +25,31 @@ BATCHES_AT_ONCE = 4
 OTHER_CONNECTIONS = 2
 """For the relays."""
 
+Connect = Callable[[str, str, int], Awaitable[asyncpg.Pool]]
+"""Makes a service's pool, given the address, the service and how many connections."""
 
-async def work(mind: Mind, settings: Settings, figures: Figures) -> None:
-    """Decides until cancelled. Waits for PostgreSQL and Kafka as long as it takes. Raises Torn where the process must end."""
-    pool = await store.connect(settings.database, mind.service, BATCHES_AT_ONCE + OTHER_CONNECTIONS)
-    spare = await store.connect(settings.database, mind.service, 1)
-    outlet, tail = Outlet(settings.kafka), Tail(settings.kafka, mind.service)
+
+async def work(
+    mind: Mind, settings: Settings, figures: Figures, *, kafka: Kafka | None = None, connect: Connect = store.connect,
+    watchdog: Watchdog | None = None,
+) -> None:  # fmt: skip
+    """Decides until cancelled. Waits for PostgreSQL and Kafka as long as it takes.
+
+    Args:
+        mind: Whose.
+        settings: Where Kafka and PostgreSQL are, and how much of them is taken.
+        figures: Told what there is to tell.
+        kafka: The cluster, where it is another than the settings'.
+        connect: Makes a pool of connections.
+        watchdog: Ends a process that hangs.
+
+    Raises:
+        Torn: where the process must end.
+    """
+    pool = await connect(settings.database, mind.service, BATCHES_AT_ONCE + OTHER_CONNECTIONS)
+    spare = await connect(settings.database, mind.service, 1)
+    kafka = kafka or Kafka(settings.kafka)
+    outlet, tail = Outlet(kafka), Tail(kafka, mind.service)
     try:
         generation, _, shards = await store.installation(pool)
         reader = Reader(mind, shards, settings.submission_topics, generation)
@@ -35,8 +59,8 @@ async def work(mind: Mind, settings: Settings, figures: Figures) -> None:
 
         terms = Terms(mind, reader, pool, spare, tail, relay, {}, shipped_body())
         group = Group(
-            settings.kafka, mind.service, reader.topics, settings.session_timeout_ms,
-            lambda shard, feed: Shard(shard, feed, settings.batch_records, terms),
+            kafka, mind.service, reader.topics, settings.session_timeout_ms,
+            lambda shard, feed: Shard(shard, feed, settings.batch_records, terms), watchdog=watchdog,
         )  # fmt: skip
         figures.group = group
         await group.run()

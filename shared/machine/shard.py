@@ -5,7 +5,6 @@ whatever fails, the same records are simply decided again.
 """
 
 import asyncio
-import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
@@ -14,6 +13,7 @@ from uuid import uuid4
 import asyncpg
 import structlog
 
+from shared import clock
 from shared.contract.upcasts import newest
 from shared.machine import store
 from shared.machine.cache import Cache
@@ -134,7 +134,7 @@ class Shard(Worker):
         One attempt is counted for each time that the shard is taken over; nothing is marked where there is nothing to try.
         """
         async with self.pool.acquire() as connection:
-            due = await store.read_due(connection, self.shard, datetime.now(UTC), 1)
+            due = await store.read_due(connection, self.shard, clock.now(), 1)
             if not due and not records:
                 return
             trying, before = "", self._taken_over.trying
@@ -185,13 +185,13 @@ class Shard(Worker):
             Stopped: the shard can't go on.
             asyncpg.PostgresError, OSError: nothing was committed, or nobody knows.
         """
-        began, received_at = time.perf_counter(), datetime.now(UTC)
+        began, received_at = clock.passed(), clock.now()
         told = [self.reader.record(record) for record in records]
         async with self.pool.acquire() as connection, connection.transaction():
-            head, clock = await store.lock_head(connection, self.shard, self._head.epoch)
+            head, database = await store.lock_head(connection, self.shard, self._head.epoch)
             if not self._cache.holds(head):
                 self._cache.next_due = await store.read_next_due(connection, self.shard)
-            now = self._clock.now(head.now, clock, _appended_at(records))
+            now = self._clock.now(head.now, database, _appended_at(records))
             self._renew(head)
             fresh = [one for one in told if one.offset >= head.offsets.get(one.topic, 0)]
             due = await self._due(connection, now, due_max)
@@ -200,9 +200,9 @@ class Shard(Worker):
             loaded, known = await self._known(connection, head, fresh, due)
             batch = Batch(self.mind, self.reader, head, now, known)
             batch.rows.received_at = received_at
-            deciding = time.monotonic()
+            deciding = clock.passed()
             cleared, took = self._fill(batch, due, fresh if len(due) < due_max else [], full_at=deciding + DECIDING_SECONDS)
-            self._deciding_seconds = time.monotonic() - deciding
+            self._deciding_seconds = clock.passed() - deciding
             taken = len(told) if took == len(fresh) else next(n for n, one in enumerate(told) if one is fresh[took])
             if self._is_through(batch.head, taken):
                 batch.head.attempts = 0
@@ -210,7 +210,7 @@ class Shard(Worker):
             await store.write(connection, batch, changes)
             next_due = await self._next_due(connection, changes, fired=bool(due))
         self._cache.committed(batch, loaded, next_due)
-        self._committed(batch, time.perf_counter() - began)
+        self._committed(batch, clock.passed() - began)
         await self._make_room(batch.head)
         return taken
 
@@ -231,7 +231,7 @@ class Shard(Worker):
         batch.begin(self._terms.default_policy)
         unwanted, inputs, taken = [], 0, 0
         for one in due:
-            if inputs and time.monotonic() > full_at:
+            if inputs and clock.passed() > full_at:
                 break
             if batch.wants(one.timer, one.key):
                 batch.take(self.reader.timer(one.timer, *one.key), fatal=self._is_fatal(one.place))
@@ -239,7 +239,7 @@ class Shard(Worker):
                 unwanted.append((one.key, one.timer.timer))
             inputs += 1
         for told in fresh:
-            if inputs and time.monotonic() > full_at:
+            if inputs and clock.passed() > full_at:
                 break
             batch.take(told, fatal=self._is_fatal(_place(told)))
             inputs, taken = inputs + 1, taken + 1
@@ -250,7 +250,7 @@ class Shard(Worker):
         """Whether the shard has come as far as Kafka went when it was taken over, or for a while there has been nothing more to read."""
         if all(head.offsets.get(topic, 0) >= end for topic, end in self._ahead.items()):
             return True
-        return len(self._inbox) <= taken and time.monotonic() - self._began > WELL_AFTER_SECONDS
+        return len(self._inbox) <= taken and clock.passed() - self._began > WELL_AFTER_SECONDS
 
     def _committed(self, batch: Batch, seconds: float) -> None:
         self._head = batch.head
@@ -315,14 +315,14 @@ class Shard(Worker):
         room = self._room
         if head.now.date() == room.now.date() and max(head.entry - room.entry, head.position - room.position) < ROOM_ROWS:
             return
-        if time.monotonic() < self._room_at:
+        if clock.passed() < self._room_at:
             return
         try:
             async with self.pool.acquire() as connection:
                 await store.make_room(connection, head)
         except asyncpg.LockNotAvailableError:
             log.warning("no_room_made", shard=self.shard, again_in_seconds=ROOM_PAUSE_SECONDS)
-            self._room_at = time.monotonic() + ROOM_PAUSE_SECONDS
+            self._room_at = clock.passed() + ROOM_PAUSE_SECONDS
         else:
             self._room = replace(head)
 

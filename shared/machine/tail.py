@@ -10,6 +10,7 @@ from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.errors import KafkaError
 
 from shared.contract.envelope import events_topic, text_headers
+from shared.kafka import Kafka
 from shared.machine.bytes import LedgerRow
 from shared.machine.head import Stopped
 from shared.machine.records import NotAnEvent, read_event
@@ -24,8 +25,8 @@ WAIT_MS = 100
 class Tail:
     """The ends of one service's events topic. One for all shards of a process; asked when a shard is taken over."""
 
-    def __init__(self, kafka: str, service: str) -> None:
-        """`kafka`: bootstrap servers."""
+    def __init__(self, kafka: Kafka, service: str) -> None:
+        """`kafka`: where it is; `service`: whose topic."""
         self._kafka, self._service = kafka, service
         self._consumer: AIOKafkaConsumer | None = None
         self._turn = asyncio.Lock()
@@ -57,9 +58,7 @@ class Tail:
 
     async def _started(self) -> AIOKafkaConsumer:
         if self._consumer is None:
-            consumer = AIOKafkaConsumer(
-                bootstrap_servers=self._kafka, enable_auto_commit=False, auto_offset_reset="none", fetch_max_wait_ms=WAIT_MS
-            )
+            consumer = self._kafka.consumer(fetch_max_wait_ms=WAIT_MS)
             try:
                 await consumer.start()
             except BaseException:

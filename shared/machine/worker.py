@@ -4,18 +4,18 @@ Whatever fails, the same is done: all is forgotten, the shard is begun anew afte
 """
 
 import asyncio
-import time
 from abc import ABC, abstractmethod
 from collections import Counter, deque
 from collections.abc import Container, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Protocol
 
 import asyncpg
 import structlog
 from aiokafka.errors import KafkaError
 
+from shared import clock
 from shared.errors import kind_of
 from shared.machine.head import Fenced, Stopped
 from shared.machine.patience import PASSING
@@ -183,7 +183,7 @@ class Worker(ABC):
         self.watch.offsets = begin
         self.watch.incarnations = {topic: there.incarnation for topic, there in ranges.items()}
         self.feed.rewind(self.shard, begin)
-        self._began = time.monotonic()
+        self._began = clock.passed()
         self.watch.owned = True
 
     def _well(self) -> None:
@@ -199,12 +199,12 @@ class Worker(ABC):
         self._look_beside(beside)
         while not self._inbox and not self.stopping and not self._again:
             self._wake.clear()
-            until_due = IDLE_SECONDS if due_at is None else (due_at - datetime.now(UTC)).total_seconds()
+            until_due = IDLE_SECONDS if due_at is None else (due_at - clock.now()).total_seconds()
             try:
                 await asyncio.wait_for(self._wake.wait(), min(IDLE_SECONDS, max(DUE_POLL_SECONDS, until_due)))
             except TimeoutError:
                 self._look_beside(beside)
-                if due_at is not None and due_at <= datetime.now(UTC):
+                if due_at is not None and due_at <= clock.now():
                     break
         if self._again:
             raise Stopped("kafka", "what Kafka has is not what it had; looking again")
@@ -223,7 +223,7 @@ class Worker(ABC):
         for task in tasks:
             if task.done():
                 task.result()
-        if time.monotonic() - self._began > WELL_AFTER_SECONDS:
+        if clock.passed() - self._began > WELL_AFTER_SECONDS:
             self._well()
 
     def _taken(self, records: int) -> None:

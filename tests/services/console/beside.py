@@ -12,6 +12,7 @@ from fastapi import FastAPI
 
 from services.console.api.answers import Answers
 from services.console.app import NAME, give, make_app
+from shared.kafka import Kafka
 from shared.machine import store
 from shared.machine.figures import Figures
 from shared.machine.relay import Outlet
@@ -77,7 +78,7 @@ async def stood_beside(system: System) -> AsyncIterator[Beside]:
         pool = await store.connect(settings.database, NAME, CONNECTIONS)
         stack.callback(pool.terminate)
         generation, _, shards = await store.installation(pool)
-        outlet, answers = Outlet(settings.kafka), Answers(pool)
+        outlet, answers = Outlet(Kafka(settings.kafka)), Answers(pool)
         stack.push_async_callback(outlet.close)
         give(app, {"pool": pool, "outlet": outlet, "generation": generation, "shards": shards, "answers": answers})
         listening = asyncio.create_task(answers.run())

@@ -10,6 +10,7 @@ from deploy.migrate import migrate
 from services.console.projections.outcomes import Outcomes
 from services.console.projections.queue import Queue
 from services.console.projections.story import Story
+from shared.kafka import Kafka
 from shared.machine.group import Group
 from shared.machine.projecting import TOPICS, Projector
 from tests.shared.machine.live import until
@@ -61,7 +62,7 @@ async def project(system, schema):
     """The console's own projections, in small batches, into a schema of their own, under a group of their own."""
     async with asyncpg.create_pool(system.stack.owner_dsn, server_settings={"search_path": schema}) as pool:
         group = Group(
-            system.stack.kafka, schema, tuple(TOPICS), 6_000,
+            Kafka(system.stack.kafka), schema, tuple(TOPICS), 6_000,
             lambda shard, feed: Projector(shard, feed, 7, pool, (Story(), Queue(), Outcomes())),
         )  # fmt: skip
         await group.run()

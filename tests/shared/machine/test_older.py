@@ -6,6 +6,7 @@ import pytest
 from aiokafka import AIOKafkaProducer
 
 from shared.contract.envelope import events_topic
+from shared.kafka import Kafka
 from shared.machine.head import Stopped
 from shared.machine.tail import LOOKED_BACK, Tail, must_have
 from tests.shared.machine.live import adds, everything, until
@@ -90,7 +91,7 @@ async def test_a_topic_without_events_has_no_last_one(live):
 
 
 async def asked(live, shard):
-    tail = Tail(live.installation.kafka, "intake")
+    tail = Tail(Kafka(live.installation.kafka), "intake")
     try:
         return await tail.last(shard)
     finally:
