@@ -120,7 +120,7 @@ class Loop(asyncio.AbstractEventLoop):
         asyncio.events._set_running_loop(self)  # noqa: SLF001 - what every loop does when it runs
         try:
             task: asyncio.Task[T] = self._world_context.run(self.create_task, work)
-            while not task.done():
+            while not task.done() and not self._failures:
                 self._turn()
             if self._failures:
                 raise self._failures[0]

@@ -1,0 +1,389 @@
+"""The machine's tables in memory, and what each of its statements does with them: a statement that is not known here does not run.
+
+A transaction sees what was committed and what it wrote itself; what it writes others see when it is committed. What PostgreSQL is to the
+machine beyond that (locks, sessions, a connection that is lost) is in `postgres.py`.
+"""
+
+import json
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any
+
+import asyncpg
+
+from shared.contract.envelope import SERVICES
+from shared.machine import store
+from shared.machine.bytes import GENESIS
+from shared.machine.head import LONG_AGO
+
+Row = Mapping[str, Any]
+Key = Any
+Place = tuple[str, int]
+"""A table and a shard."""
+NO_SHARD = -1
+FRESH_HEAD: Row = {
+    "epoch": 0, "owner": "", "entry": 0, "journal_hash": GENESIS, "position": 0, "hash": GENESIS, "now": LONG_AGO, "policy": "", "rules": 0,
+    "offsets": "{}", "incarnations": "{}", "seen": "{}", "attempts": 0, "trying": "", "sealed_at": LONG_AGO,
+}  # fmt: skip
+MESSAGES_COLUMNS = ("shard", "message_id", "body", "entry", "first_position", "events", "met_at")
+
+
+class Schema:
+    """One service's tables, as committed."""
+
+    def __init__(self, service: str, shards: int, generation: str) -> None:
+        """Freshly installed."""
+        self.service, self.shards, self.generation = service, shards, generation
+        self.places: dict[Place, dict[Key, Row]] = {}
+        for shard in range(shards):
+            self.rows("head", shard)[shard] = {**FRESH_HEAD, "shard": shard}
+
+    def rows(self, table: str, shard: int) -> dict[Key, Row]:
+        """What is committed of a table."""
+        if (found := self.places.get((table, shard))) is None:
+            found = self.places[table, shard] = {}
+        return found
+
+    def head(self, shard: int) -> Row:
+        """The head of a shard, as committed."""
+        return self.rows("head", shard)[shard]
+
+
+@dataclass(slots=True)
+class Transaction:
+    """What one wrote and is not committed yet, over what is."""
+
+    schema: Schema
+    written: dict[Place, dict[Key, Row | None]] = field(default_factory=dict)
+    """None for a row that was deleted."""
+
+    def get(self, table: str, shard: int, key: Key) -> Row | None:
+        """A row as this transaction sees it."""
+        own = self.written.get((table, shard))
+        if own is not None and key in own:
+            return own[key]
+        return self.schema.rows(table, shard).get(key)
+
+    def rows(self, table: str, shard: int) -> Iterator[tuple[Key, Row]]:
+        """All rows of a table as this transaction sees them."""
+        committed, own = self.schema.rows(table, shard), self.written.get((table, shard))
+        if not own:
+            yield from committed.items()
+            return
+        for key, row in committed.items():
+            if key not in own:
+                yield key, row
+        for key, written in own.items():
+            if written is not None:
+                yield key, written
+
+    def put(self, table: str, shard: int, key: Key, row: Row | None) -> None:
+        """Writes a row, or deletes it."""
+        self.written.setdefault((table, shard), {})[key] = row
+
+    def insert(self, table: str, shard: int, key: Key, row: Row) -> None:
+        """Writes a row that must not be there yet."""
+        if self.get(table, shard, key) is not None:
+            raise asyncpg.UniqueViolationError(f"{table} has a row {key} of shard {shard} already")
+        self.put(table, shard, key, row)
+
+    def commit(self) -> None:
+        """What was written is there for all."""
+        for (table, shard), written in self.written.items():
+            if table in APPEND_ONLY and (twice := written.keys() & self.schema.rows(table, shard).keys()):
+                raise asyncpg.UniqueViolationError(f"{table} has a row {min(twice)} of shard {shard} already")
+        for (table, shard), written in self.written.items():
+            committed = self.schema.rows(table, shard)
+            for key, row in written.items():
+                if row is None:
+                    committed.pop(key, None)
+                else:
+                    committed[key] = row
+
+
+APPEND_ONLY = frozenset({"journal", "ledger"})
+
+Effect = Callable[..., Any]
+"""Given the transaction, the clock and the statement's parameters, what it returns."""
+
+
+@dataclass(frozen=True, slots=True)
+class Statement:
+    """What one does."""
+
+    effect: Effect
+    lock: Callable[..., Place] | None = None
+    """The row that it locks until its transaction ends, given the parameters."""
+    writes: bool = False
+
+
+STATEMENTS: dict[str, Statement] = {}
+
+
+def _does(text: str, *, lock: Callable[..., Place] | None = None, writes: bool = False) -> Callable[[Effect], Effect]:
+    def add(effect: Effect) -> Effect:
+        STATEMENTS[text] = Statement(effect, lock, writes)
+        return effect
+
+    return add
+
+
+def _head_lock(shard: int, *_: Any) -> Place:
+    return "head", shard
+
+
+# ---- the head --------------------------------------------------------------------------------------------------------------
+
+
+@_does(f"SELECT {store.HEAD_COLUMNS}, clock_timestamp() AS clock FROM head WHERE shard = $1 FOR UPDATE", lock=_head_lock)
+def _lock_head(tx: Transaction, clock: datetime, shard: int) -> list[Row]:
+    return [{**row, "clock": clock} for row in (tx.get("head", shard, shard),) if row]
+
+
+@_does(f"SELECT {store.HEAD_COLUMNS} FROM head WHERE shard = $1")
+def _read_head(tx: Transaction, _: datetime, shard: int) -> list[Row]:
+    return [row for row in (tx.get("head", shard, shard),) if row]
+
+
+@_does(
+    "UPDATE head SET epoch = epoch + 1, owner = $2,"
+    " attempts = CASE WHEN owner = $2 THEN coalesce($4, attempts) ELSE attempts END,"
+    " trying = CASE WHEN owner = $2 THEN coalesce($5, trying) ELSE trying END"
+    f" WHERE shard = $1 AND (owner = $2 OR NOT $3) RETURNING {store.HEAD_COLUMNS}",
+    lock=_head_lock, writes=True,
+)  # fmt: skip
+def _take_over(
+    tx: Transaction, _: datetime, shard: int, owner: str, again: bool, attempts: int | None, trying: str | None
+) -> list[Row]:  # fmt: skip
+    row = tx.get("head", shard, shard)
+    if row is None or not (row["owner"] == owner or not again):
+        return []
+    ours = row["owner"] == owner
+    taken = {
+        **row, "epoch": row["epoch"] + 1, "owner": owner,
+        "attempts": attempts if ours and attempts is not None else row["attempts"],
+        "trying": trying if ours and trying is not None else row["trying"],
+    }  # fmt: skip
+    tx.put("head", shard, shard, taken)
+    return [taken]
+
+
+@_does("UPDATE head SET attempts = $3, trying = $4 WHERE shard = $1 AND epoch = $2", lock=_head_lock, writes=True)
+def _mark_attempts(tx: Transaction, _: datetime, shard: int, epoch: int, attempts: int, trying: str) -> None:
+    row = tx.get("head", shard, shard)
+    if row is not None and row["epoch"] == epoch:
+        tx.put("head", shard, shard, {**row, "attempts": attempts, "trying": trying})
+
+
+@_does(
+    "UPDATE head SET entry = $2, journal_hash = $3, position = $4, hash = $5, now = $6, policy = $7, rules = $8, offsets = $9,"
+    " incarnations = $10, seen = $11, attempts = $12, trying = '', sealed_at = $13 WHERE shard = $1",
+    lock=_head_lock, writes=True,
+)  # fmt: skip
+def _write_head(tx: Transaction, _: datetime, shard: int, *values: Any) -> None:
+    names = (
+        "entry", "journal_hash", "position", "hash", "now", "policy", "rules", "offsets", "incarnations", "seen", "attempts", "sealed_at"
+    )  # fmt: skip
+    tx.put("head", shard, shard, {**(tx.get("head", shard, shard) or {}), **dict(zip(names, values, strict=True)), "trying": ""})
+
+
+@_does("SELECT make_room($1, $2, $3, clock_timestamp())")
+def _make_room(_: Transaction, __: datetime, ___: int, ____: int, _____: int) -> list[Row]:
+    return [{"make_room": ""}]
+
+
+# ---- what a batch needs to know --------------------------------------------------------------------------------------------
+
+
+@_does(
+    "SELECT message_id, body, entry, first_position, events, met_at FROM messages WHERE shard = $1 AND message_id = ANY($2) ORDER BY met_at"
+)
+def _read_messages(tx: Transaction, _: datetime, shard: int, ids: Sequence[str]) -> list[Row]:
+    wanted = set(ids)
+    return sorted((row for (name, _), row in tx.rows("messages", shard) if name in wanted), key=lambda row: row["met_at"])
+
+
+@_does(
+    "SELECT kind, stream, version, parked, waiting, body FROM state"
+    " WHERE shard = $1 AND (kind, stream) IN (SELECT * FROM unnest($2::text[], $3::uuid[]))"
+)
+def _read_streams(tx: Transaction, _: datetime, shard: int, kinds: Sequence[str], streams: Sequence[Any]) -> list[Row]:
+    return [row for key in zip(kinds, streams, strict=True) if (row := tx.get("state", shard, key))]
+
+
+@_does(
+    "SELECT kind, stream, timer, due_at, generation FROM timers WHERE shard = $1 AND due_at <= $2 ORDER BY due_at, stream, timer LIMIT $3"
+)
+def _read_due(tx: Transaction, _: datetime, shard: int, now: datetime, limit: int) -> list[Row]:
+    due = [row for _, row in tx.rows("timers", shard) if row["due_at"] <= now]
+    return sorted(due, key=lambda row: (row["due_at"], row["stream"], row["timer"]))[:limit]
+
+
+@_does("SELECT min(due_at) FROM timers WHERE shard = $1")
+def _next_due(tx: Transaction, _: datetime, shard: int) -> list[Row]:
+    return [{"min": min((row["due_at"] for _, row in tx.rows("timers", shard)), default=None)}]
+
+
+@_does(
+    "SELECT digest, body FROM policy_versions UNION ALL SELECT DISTINCT policy, NULL::bytea FROM head"
+    " WHERE policy <> '' AND NOT EXISTS (SELECT FROM policy_versions WHERE digest = head.policy) ORDER BY digest"
+)
+def _read_policies(tx: Transaction, _: datetime) -> list[Row]:
+    found = {digest: row["body"] for digest, row in tx.rows("policy_versions", NO_SHARD)}
+    for shard in range(tx.schema.shards):
+        head = tx.get("head", shard, shard)
+        if head and head["policy"]:
+            found.setdefault(head["policy"], None)
+    return [{"digest": digest, "body": found[digest]} for digest in sorted(found)]
+
+
+# ---- what a batch writes ---------------------------------------------------------------------------------------------------
+
+
+def copy(tx: Transaction, table: str, columns: Sequence[str] | None, records: Sequence[Sequence[Any]]) -> str:
+    """COPY … FROM: rows that must not be there yet."""
+    keys = {"journal": "entry", "ledger": "position"}
+    for record in records:
+        row = dict(zip(columns or MESSAGES_COLUMNS, record, strict=True))
+        key = row[keys[table]] if table in keys else (row["message_id"], row["met_at"])
+        tx.insert(table, row["shard"], key, row)
+    return f"COPY {len(records)}"
+
+
+@_does("INSERT INTO policy_versions (digest, body) SELECT * FROM unnest($1::text[], $2::bytea[]) ON CONFLICT DO NOTHING", writes=True)
+def _write_policies(tx: Transaction, _: datetime, digests: Sequence[str], bodies: Sequence[bytes]) -> None:
+    for digest, body in zip(digests, bodies, strict=True):
+        if tx.get("policy_versions", NO_SHARD, digest) is None:
+            tx.put("policy_versions", NO_SHARD, digest, {"digest": digest, "body": body})
+
+
+@_does(
+    "INSERT INTO state (shard, kind, stream, version, parked, waiting, body)"
+    " SELECT $1, * FROM unnest($2::text[], $3::uuid[], $4::int[], $5::bigint[], $6::int[], $7::bytea[])"
+    " ON CONFLICT (shard, kind, stream) DO UPDATE SET version = excluded.version, parked = excluded.parked,"
+    " waiting = excluded.waiting, body = excluded.body",
+    writes=True,
+)
+def _write_states(tx: Transaction, _: datetime, shard: int, *columns: Sequence[Any]) -> None:
+    for values in zip(*columns, strict=True):
+        row = dict(zip(("kind", "stream", "version", "parked", "waiting", "body"), values, strict=True))
+        tx.put("state", shard, (row["kind"], row["stream"]), row)
+
+
+@_does(
+    "DELETE FROM timers WHERE shard = $1 AND (kind, stream, timer) IN (SELECT * FROM unnest($2::text[], $3::uuid[], $4::text[]))",
+    writes=True,
+)
+def _clear_timers(tx: Transaction, _: datetime, shard: int, *columns: Sequence[Any]) -> None:
+    for key in zip(*columns, strict=True):
+        tx.put("timers", shard, key, None)
+
+
+@_does(
+    "INSERT INTO timers (shard, kind, stream, timer, due_at, generation)"
+    " SELECT $1, * FROM unnest($2::text[], $3::uuid[], $4::text[], $5::timestamptz[], $6::int[])"
+    " ON CONFLICT (shard, kind, stream, timer) DO UPDATE SET due_at = excluded.due_at, generation = excluded.generation",
+    writes=True,
+)
+def _set_timers(tx: Transaction, _: datetime, shard: int, *columns: Sequence[Any]) -> None:
+    for kind, stream, timer, due_at, generation in zip(*columns, strict=True):
+        row = {"kind": kind, "stream": stream, "timer": timer, "due_at": due_at, "generation": generation}
+        tx.put("timers", shard, (kind, stream, timer), row)
+
+
+# ---- the ledger, and the relay's place in it -------------------------------------------------------------------------------
+
+_LEDGER = ", ".join(store.LEDGER_COLUMNS)
+
+
+@_does(f"SELECT {_LEDGER} FROM ledger WHERE shard = $1 AND position >= $2 ORDER BY position LIMIT $3")
+def _read_ledger(tx: Transaction, _: datetime, shard: int, after: int, limit: int) -> list[Row]:
+    found: list[Row] = []
+    at = max(after, 1)  # positions have no gaps
+    while len(found) < limit and (row := tx.get("ledger", shard, at)):
+        found.append(row)
+        at += 1
+    return found
+
+
+@_does(
+    f"SELECT found.* FROM unnest($1::int[], $2::bigint[]) AS place(shard, position),"
+    f" LATERAL (SELECT {_LEDGER} FROM ledger WHERE shard = place.shard AND position = place.position OFFSET 0) AS found"
+)
+def _read_rows(tx: Transaction, _: datetime, shards: Sequence[int], positions: Sequence[int]) -> list[Row]:
+    return [row for shard, position in zip(shards, positions, strict=True) if (row := tx.get("ledger", shard, position))]
+
+
+@_does("SELECT hash FROM ledger WHERE shard = $1 AND position = $2")
+def _read_hash(tx: Transaction, _: datetime, shard: int, position: int) -> list[Row]:
+    return [{"hash": row["hash"]} for row in (tx.get("ledger", shard, position),) if row]
+
+
+@_does("SELECT coalesce(max(position), 0) FROM relayed WHERE shard = $1")
+def _read_relayed(tx: Transaction, _: datetime, shard: int) -> list[Row]:
+    return [{"max": max((position for position, _ in tx.rows("relayed", shard)), default=0)}]
+
+
+@_does(
+    "INSERT INTO relayed (shard, position, at) SELECT $1, * FROM unnest($3::bigint[], $4::timestamptz[])"
+    " WHERE EXISTS (SELECT FROM head WHERE shard = $1 AND epoch = $2) ON CONFLICT DO NOTHING",
+    writes=True,
+)
+def _note_relayed(
+    tx: Transaction, _: datetime, shard: int, epoch: int, positions: Sequence[int], times: Sequence[datetime]
+) -> None:  # fmt: skip
+    head = tx.get("head", shard, shard)
+    if head is None or head["epoch"] != epoch:
+        return
+    for position, at in zip(positions, times, strict=True):
+        if tx.get("relayed", shard, position) is None:
+            tx.put("relayed", shard, position, {"at": at})
+
+
+@_does("SELECT generation, tenant, shards FROM public.installation")
+def _installation(tx: Transaction, _: datetime) -> list[Row]:
+    return [{"generation": tx.schema.generation, "tenant": "default", "shards": tx.schema.shards}]
+
+
+# ---- a read side's places --------------------------------------------------------------------------------------------------
+
+
+@_does("INSERT INTO places (service, shard) SELECT service, $2 FROM unnest($1::text[]) AS service ON CONFLICT DO NOTHING", writes=True)
+def _begin_places(tx: Transaction, _: datetime, services: Sequence[str], shard: int) -> None:
+    for service in services:
+        if tx.get("places", shard, service) is None:
+            fresh = {"service": service, "position": 0, "hash": GENESIS, "next_offset": 0, "incarnation": ""}
+            tx.put("places", shard, service, fresh)
+
+
+def _places(*columns: str) -> Effect:
+    def read(tx: Transaction, _: datetime, shard: int) -> list[Row]:
+        rows = (tx.get("places", shard, service) for service in sorted(SERVICES))
+        return [{column: row[column] for column in columns} for row in rows if row]
+
+    return read
+
+
+_does("SELECT service, next_offset, incarnation FROM places WHERE shard = $1")(_places("service", "next_offset", "incarnation"))
+_does("SELECT service, position, hash FROM places WHERE shard = $1 ORDER BY service FOR UPDATE", lock=lambda shard: ("places", shard))(
+    _places("service", "position", "hash")
+)
+
+
+@_does(
+    "UPDATE places SET position = $3, hash = $4, next_offset = $5, incarnation = $6, at = clock_timestamp()"
+    " WHERE shard = $1 AND service = $2",
+    lock=lambda shard, *_: ("places", shard), writes=True,
+)  # fmt: skip
+def _write_place(
+    tx: Transaction, _: datetime, shard: int, service: str, position: int, digest: bytes, next_offset: int, incarnation: str
+) -> None:  # fmt: skip
+    told = {"service": service, "position": position, "hash": digest, "next_offset": next_offset, "incarnation": incarnation}
+    tx.put("places", shard, service, told)
+
+
+def offsets_of(head: Row) -> dict[str, int]:
+    """The next offset of each topic, of a head."""
+    found: dict[str, int] = json.loads(head["offsets"])
+    return found

@@ -1,0 +1,158 @@
+"""Trouble, drawn from the seed: what happens to processes, to Kafka, to PostgreSQL and to clocks, and when."""
+
+import asyncio
+from collections.abc import Awaitable, Callable, Iterable
+from datetime import timedelta
+from random import Random
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from tests.simulation.town import Member, Town
+
+Fault = Callable[["Town", Random], Awaitable[None]]
+
+
+class Trouble:
+    """Some faults, one after another, some at once."""
+
+    def __init__(self, faults: Iterable[Fault] | None = None, count: int | None = None) -> None:
+        self.faults, self.count = list(faults if faults is not None else FAULTS), count
+
+    async def __call__(self, town: "Town") -> None:
+        random = Random(town.random.random())
+        under_way = []
+        for _ in range(self.count if self.count is not None else random.choice((3, 6, 12))):
+            await asyncio.sleep(random.expovariate(1 / random.choice((0.3, 2.0))))
+            under_way.append(asyncio.ensure_future(random.choice(self.faults)(town, random)))
+        await asyncio.gather(*under_way)
+
+
+def _one(town: "Town", random: Random) -> "Member | None":
+    running = [member for member in town.members if member.runs]
+    return random.choice(running) if running else None
+
+
+async def killed(town: "Town", random: Random) -> None:
+    """A process is killed after so many steps: at whatever it awaits."""
+    if (member := _one(town, random)) is not None and member.process is not None:
+        after = random.choice((1, 5, 20, 100, 400)) + random.randrange(100)
+        town.tell(member.name, f"will be killed in {after} steps")
+        member.process.dies_after = member.process.steps + after
+
+
+async def frozen(town: "Town", random: Random) -> None:
+    """A process stands still, for longer than its session lasts, or not."""
+    if (member := _one(town, random)) is not None and (process := member.process) is not None:
+        seconds = random.choice((0.5, 3.0, 8.0, 20.0))
+        town.tell(member.name, f"is frozen for {seconds} s")
+        process.freeze()
+        await asyncio.sleep(seconds)
+        process.thaw()
+        town.tell(member.name, "is thawed")
+
+
+async def stopped(town: "Town", random: Random) -> None:
+    """A replica is stopped in order, and started again: two rebalances."""
+    if (member := _one(town, random)) is not None:
+        town.tell(member.name, "is told to stop")
+        member.wanted = False
+        member.task.cancel()
+        await asyncio.sleep(random.random() * 8)
+        member.wanted = True
+
+
+async def clock_off(town: "Town", random: Random) -> None:
+    """A machine's clock is wrong for a while."""
+    if (member := _one(town, random)) is not None and (process := member.process) is not None:
+        process.skew = timedelta(seconds=random.choice((-2, 2, -400, 400, 90_000)))
+        town.tell(member.name, f"has a clock that is {process.skew} off")
+        await asyncio.sleep(random.random() * 5)
+        process.skew = timedelta()
+
+
+async def database_clock_off(town: "Town", random: Random) -> None:
+    """The database's clock is wrong for a while."""
+    town.postgres.skew = timedelta(seconds=random.choice((-2, 2, -400, 400, 7_200)))
+    town.tell("postgres", f"has a clock that is {town.postgres.skew} off")
+    await asyncio.sleep(random.random() * 5)
+    town.postgres.skew = timedelta()
+
+
+async def database_killed(town: "Town", random: Random) -> None:
+    """The postmaster is killed."""
+    town.tell("postgres", "is killed")
+    town.postgres.kill()
+    await asyncio.sleep(random.choice((0.05, 1.0, 5.0)))
+    town.postgres.start()
+    town.tell("postgres", "is there again")
+
+
+async def session_ended(town: "Town", random: Random) -> None:
+    """A backend is terminated."""
+    for _ in range(random.choice((1, 5))):
+        if town.postgres.sessions:
+            town.postgres.end(town.postgres.sessions[random.choice(list(town.postgres.sessions))])
+        await asyncio.sleep(random.random() * 0.1)
+
+
+async def database_unreliable(town: "Town", random: Random) -> None:
+    """Connections are lost before and after statements have their effect, and transactions aborted."""
+    faults = town.postgres.faults
+    rate = random.choice((0.005, 0.03, 0.1))
+    town.tell("postgres", f"is unreliable at {rate}")
+    for name in ("lost_before", "lost_after", "aborted"):
+        setattr(faults, name, rate if random.random() < 0.6 else 0.0)
+    await asyncio.sleep(random.random() * 8)
+    faults.lost_before = faults.lost_after = faults.aborted = 0.0
+
+
+async def disk_full(town: "Town", random: Random) -> None:
+    """Nothing can be written."""
+    town.tell("postgres", "has a full disk")
+    town.postgres.faults.disk_full = True
+    await asyncio.sleep(random.random() * 5)
+    town.postgres.faults.disk_full = False
+
+
+async def broker_killed(town: "Town", random: Random) -> None:
+    """The broker is killed."""
+    town.tell("kafka", "is killed")
+    town.cluster.down()
+    await asyncio.sleep(random.choice((0.1, 1.0, 5.0, 15.0)))
+    town.cluster.up()
+    town.tell("kafka", "is there again")
+
+
+async def broker_unreliable(town: "Town", random: Random) -> None:
+    """Answers are lost, connections reset."""
+    rate = random.choice((0.02, 0.1, 0.3))
+    town.tell("kafka", f"is unreliable at {rate}")
+    town.cluster.lose_answer(rate if random.random() < 0.7 else 0.0)
+    town.cluster.reset(rate if random.random() < 0.7 else 0.0)
+    await asyncio.sleep(random.random() * 8)
+    town.cluster.lose_answer(0.0)
+    town.cluster.reset(0.0)
+
+
+async def broker_slow(town: "Town", random: Random) -> None:
+    """Every answer takes its time."""
+    town.cluster.slow(random.choice((0.05, 0.3)))
+    await asyncio.sleep(random.random() * 5)
+    town.cluster.slow(0.0)
+
+
+async def expired(town: "Town", random: Random) -> None:
+    """What everybody has read is gone from a topic."""
+    service, shard = random.choice(list(town.minds)), random.randrange(town.shards)
+    import json
+
+    offsets = json.loads(town.postgres.schemas[service].head(shard)["offsets"])
+    for topic, offset in offsets.items():
+        if topic.endswith(".commands"):
+            town.cluster.retain(topic, shard, offset)
+
+
+FAULTS: list[Fault] = [
+    killed, killed, killed, frozen, frozen, stopped, clock_off, database_clock_off, database_killed, session_ended, database_unreliable,
+    disk_full, broker_killed, broker_unreliable, broker_slow,
+]  # fmt: skip
