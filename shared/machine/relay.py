@@ -23,7 +23,7 @@ from shared.errors import place_of
 from shared.kafka import Kafka
 from shared.machine import store
 from shared.machine.bytes import LedgerRow
-from shared.machine.patience import PASSING, patiently
+from shared.machine.patience import PASSING, is_told_to_end, patiently
 from shared.machine.records import Headers, event_headers, event_key, request_headers
 from shared.machine.told import Reader
 
@@ -148,6 +148,8 @@ class Relay:
                 await self._send_by(producer, rows)
                 break
             except (KafkaError, OSError, TimeoutError) as error:
+                if is_told_to_end():
+                    raise
                 log.warning("sending_again", shard=self.shard, after=self.place, error=repr(error))
                 if clock.passed() - began > STUCK_SECONDS:
                     self.trouble = "relay", f"Kafka does not take what follows position {self.place}, which is sent again: {error!r}"
@@ -184,7 +186,9 @@ class Relay:
             await asyncio.sleep(NOTED_EVERY_SECONDS)
             try:
                 await self._note()
-            except Exception as error:  # noqa: BLE001 - what is not noted now is noted the next time
+            except Exception as error:
+                if is_told_to_end():
+                    raise
                 log.warning("place_not_noted", shard=self.shard, error=place_of(error))
 
     async def _note(self) -> None:

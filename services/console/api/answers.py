@@ -9,7 +9,7 @@ from uuid import UUID
 import asyncpg
 
 from services.console.projections.outcomes import CHANNEL
-from shared.machine.patience import PASSING
+from shared.machine.patience import PASSING, is_told_to_end
 
 LOOK_EVERY_SECONDS = 1.0
 """Should a notification be lost, the answer is found all the same."""
@@ -45,16 +45,22 @@ class Answers:
     async def run(self) -> None:
         """Listens until cancelled."""
         while True:
-            with suppress(*PASSING):
-                async with self._pool.acquire() as connection:
-                    await connection.add_listener(CHANNEL, self._tell)
-                    try:
-                        while not connection.is_closed():
-                            await self._look()
-                    finally:
-                        if not connection.is_closed():
-                            await connection.remove_listener(CHANNEL, self._tell)
+            try:
+                await self._listen()
+            except PASSING:
+                if is_told_to_end():
+                    raise
             await asyncio.sleep(LOOK_EVERY_SECONDS)
+
+    async def _listen(self) -> None:
+        async with self._pool.acquire() as connection:
+            await connection.add_listener(CHANNEL, self._tell)
+            try:
+                while not connection.is_closed():
+                    await self._look()
+            finally:
+                if not connection.is_closed():
+                    await connection.remove_listener(CHANNEL, self._tell)
 
     def _tell(self, *_: object) -> None:
         self._told.set()
