@@ -8,6 +8,7 @@ import asyncio
 import heapq
 from collections import deque
 from collections.abc import Callable, Coroutine
+from contextlib import suppress
 from contextvars import Context, ContextVar, copy_context
 from datetime import UTC, datetime, timedelta
 from random import Random
@@ -18,6 +19,8 @@ from shared.clock import CLOCKS
 T = TypeVar("T")
 BEGIN = datetime(2026, 3, 2, 8, 0, tzinfo=UTC)
 """When every simulation begins."""
+TICK_SECONDS = 1e-6
+"""Whoever waits at all waits so long: time that does not pass would be waited for without end."""
 
 
 class Killed(BaseException):
@@ -87,6 +90,9 @@ class Loop(asyncio.AbstractEventLoop):
         self._timers: list[tuple[float, int, asyncio.TimerHandle, Process]] = []
         self._number = 0
         self._failures: list[BaseException] = []
+        self._most_tasks = 1_000
+        self._tasks: list[asyncio.Task[Any]] = []
+        """Held, so that what was killed is not taken apart, with all its `finally`s, in the midst of what lives on."""
         self.spent: Callable[[], float] = lambda: 0.0
         """How much longer it took than nothing, each time that a process asks."""
 
@@ -127,22 +133,32 @@ class Loop(asyncio.AbstractEventLoop):
             return task.result()
         finally:
             asyncio.events._set_running_loop(None)  # noqa: SLF001
+            self._take_apart()
+
+    def _take_apart(self) -> None:
+        """Ends what did not end: nothing of it may run when another loop does."""
+        for task in self._tasks:
+            if not task.done():
+                with suppress(BaseException):
+                    task.get_coro().close()
+        self._tasks.clear()
 
     def _turn(self) -> None:
         """One process runs what it has to do now; where none has anything, time passes."""
-        able = [one for one in self._processes if one.ready and one.alive and not one.frozen]
+        able = [one for one in self._processes if one.ready and not one.frozen]
         if not able:
             self._pass_time()
             return
         process = able[0] if len(able) == 1 else able[int(self.random.random() * len(able))]
-        for _ in range(len(process.ready)):
-            if not process.ready:  # it was killed meanwhile
+        ready = process.ready
+        for _ in range(len(ready)):
+            if not ready:  # it was killed meanwhile
                 return
-            handle = process.ready.popleft()
-            if not handle.cancelled():
+            handle = ready.popleft()
+            if not handle._cancelled:  # noqa: SLF001 - as every loop does
                 process.steps += 1
-                handle._run()  # noqa: SLF001 - as every loop does
-                if process.dies_after is not None and process.steps >= process.dies_after:
+                handle._run()  # noqa: SLF001
+                if process.steps == process.dies_after:
                     process.kill()
 
     def _pass_time(self) -> None:
@@ -179,7 +195,7 @@ class Loop(asyncio.AbstractEventLoop):
 
     def call_later(self, delay: float, callback: Callable[..., Any], *args: Any, context: Context | None = None) -> asyncio.TimerHandle:  # type: ignore[override]
         """See asyncio."""
-        return self.call_at(self._time + delay, callback, *args, context=context)
+        return self.call_at(self._time + (max(delay, TICK_SECONDS) if delay > 0 else 0.0), callback, *args, context=context)
 
     def call_at(self, when: float, callback: Callable[..., Any], *args: Any, context: Context | None = None) -> asyncio.TimerHandle:  # type: ignore[override]
         """See asyncio."""
@@ -198,7 +214,12 @@ class Loop(asyncio.AbstractEventLoop):
 
     def create_task(self, coro: Any, *, name: str | None = None, context: Context | None = None) -> "asyncio.Task[Any]":
         """See asyncio."""
-        return asyncio.Task(coro, loop=self, name=name, context=context)
+        task = asyncio.Task(coro, loop=self, name=name, context=context)
+        self._tasks.append(task)
+        if len(self._tasks) > self._most_tasks:
+            self._tasks = [one for one in self._tasks if not one.done()]
+            self._most_tasks = 2 * len(self._tasks) + 1_000
+        return task
 
     def get_debug(self) -> bool:
         """See asyncio."""

@@ -15,7 +15,7 @@ from typing import Any
 import asyncpg
 
 from shared.simulation.loop import PROCESS, Loop, Process
-from shared.simulation.sessions import Connection, Pool
+from shared.simulation.sessions import Asked, Connection, Pool
 from shared.simulation.tables import STATEMENTS, Place, Schema, Transaction, copy
 
 STATEMENT_TIMEOUT_SECONDS = 30.0
@@ -55,7 +55,7 @@ class Session:
     waits_for: Place | None = None
     spoke: int = 0
     """Counted up with everything it is asked."""
-    answers: list["asyncio.Future[Any]"] = field(default_factory=list)
+    answers: list[Asked] = field(default_factory=list)
     """What its client waits for."""
 
 
@@ -122,8 +122,8 @@ class Postgres:
         if session.waits_for is not None:
             place = (session.schema.service, session.waits_for)
             self._waiting[place] = deque(one for one in self._waiting[place] if one[0] is not session)
-        for answer in session.answers:
-            self._answer(answer, None, _lost())
+        for asked in session.answers:
+            self._answer(asked, None, _lost())
         session.answers.clear()
 
     def lingers(self, session: Session) -> None:
@@ -140,49 +140,50 @@ class Postgres:
         session = self.sessions[self._pids] = Session(self._pids, self.schemas[service], PROCESS.get(None))
         return session
 
-    def receive(self, session: Session, what: str, args: Sequence[Any], answer: "asyncio.Future[Any]") -> None:
+    def receive(self, session: Session, asked: Asked) -> None:
         """A statement has arrived."""
+        what, args = asked.what, asked.args
         if not session.alive:
-            self._answer(answer, None, _lost())
+            self._answer(asked, None, _lost())
             return
         session.spoke += 1
-        session.answers.append(answer)
+        session.answers.append(asked)
         faults, random = self.faults, self.loop.random
         if faults.lost_before and random.random() < faults.lost_before:
             self.end(session)
             return
         if faults.aborted and session.transaction is not None and what != "COMMIT" and random.random() < faults.aborted:
-            self._failed(session, answer, asyncpg.DeadlockDetectedError("deadlock detected"))
+            self._failed(session, asked, asyncpg.DeadlockDetectedError("deadlock detected"))
             return
         statement = STATEMENTS.get(what)
         if statement is not None and statement.lock is not None and not session.failed:
-            self._lock(session, statement.lock(*args), lambda: self._run(session, what, args, answer))
+            self._lock(session, statement.lock(*args), lambda: self._run(session, asked))
         else:
-            self._run(session, what, args, answer)
+            self._run(session, asked)
 
-    def cancel(self, session: Session, answer: "asyncio.Future[Any]") -> None:
+    def cancel(self, session: Session, asked: Asked) -> None:
         """A client does not want to wait for this any more."""
-        if session.alive and session.waits_for is not None and answer in session.answers:
+        if session.alive and session.waits_for is not None and asked in session.answers:
             place = (session.schema.service, session.waits_for)
             self._waiting[place] = deque(one for one in self._waiting[place] if one[0] is not session)
             session.waits_for = None
-            self._failed(session, answer, asyncpg.QueryCanceledError("canceling statement due to user request"))
+            self._failed(session, asked, asyncpg.QueryCanceledError("canceling statement due to user request"))
 
-    def _run(self, session: Session, what: str, args: Sequence[Any], answer: "asyncio.Future[Any]") -> None:
+    def _run(self, session: Session, asked: Asked) -> None:
         try:
-            result = self._effect(session, what, args)
+            result = self._effect(session, asked.what, asked.args)
         except asyncpg.PostgresError as error:
             if isinstance(error, asyncpg.UniqueViolationError):
                 self.refused.append(str(error))
-            self._failed(session, answer, error)
+            self._failed(session, asked, error)
             return
         if not session.alive:  # it ended itself
             return
         if self.faults.lost_after and self.loop.random.random() < self.faults.lost_after:
             self.end(session)
             return
-        session.answers.remove(answer)
-        self._answer(answer, result, None)
+        session.answers.remove(asked)
+        self._answer(asked, result, None)
         if session.transaction is not None:
             self.loop.in_the_world(SILENCE_SECONDS, self._if_silent, session, session.spoke)
 
@@ -240,17 +241,17 @@ class Postgres:
 
     # ---- answers -----------------------------------------------------------------------------------------------------------
 
-    def _answer(self, answer: "asyncio.Future[Any]", result: Any, error: Exception | None) -> None:
-        self.loop.in_the_world(self.delay(), _answered, answer, result, error)
+    def _answer(self, asked: Asked, result: Any, error: Exception | None) -> None:
+        self.loop.in_the_world(self.delay(), _answered, asked, result, error)
 
-    def _failed(self, session: Session, answer: "asyncio.Future[Any]", error: Exception) -> None:
-        session.answers.remove(answer)
+    def _failed(self, session: Session, asked: Asked, error: Exception) -> None:
+        session.answers.remove(asked)
         if session.transaction is not None:
             session.failed = True
             session.transaction.written.clear()
         else:
             self._over(session)
-        self._answer(answer, None, error)
+        self._answer(asked, None, error)
 
     def _if_silent(self, session: Session, spoke: int) -> None:
         if session.alive and session.transaction is not None and session.spoke == spoke:
@@ -296,13 +297,14 @@ def _lost() -> Exception:
     return asyncpg.ConnectionDoesNotExistError("connection was closed in the middle of operation")
 
 
-def _answered(answer: "asyncio.Future[Any]", result: Any, error: Exception | None) -> None:
-    if answer.done():
+def _answered(asked: Asked, result: Any, error: Exception | None) -> None:
+    asked.over = True
+    if asked.answer.done():
         return
     if error is not None:
-        answer.set_exception(error)
+        asked.answer.set_exception(error)
     else:
-        answer.set_result(result)
+        asked.answer.set_result(result)
 
 
 __all__ = ["Connection", "Faults", "Pool", "Postgres", "Session"]

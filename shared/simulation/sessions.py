@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator, Iterable, Sequence
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from typing import TYPE_CHECKING, Any
 
 import asyncpg
@@ -13,6 +13,16 @@ if TYPE_CHECKING:
     from shared.simulation.postgres import Postgres, Session
 
 
+class Asked:
+    """A statement under way."""
+
+    __slots__ = ("answer", "args", "over", "what")
+
+    def __init__(self, what: str, args: Sequence[Any], answer: "asyncio.Future[Any]") -> None:
+        """`answer`: what its user waits for."""
+        self.what, self.args, self.answer, self.over = what, args, answer, False
+
+
 class Connection:
     """One connection."""
 
@@ -20,7 +30,8 @@ class Connection:
         """`session`: its other end."""
         self._server, self._session = server, session
         self._closed = False
-        self._asked: asyncio.Future[Any] | None = None
+        self._left: Asked | None = None
+        """What its user did not wait for."""
         if (process := PROCESS.get(None)) is not None:
             process.at_end(lambda: server.lingers(session))
 
@@ -84,28 +95,26 @@ class Connection:
             self._server.lingers(self._session)
 
     async def _ask(self, what: str, args: Sequence[Any]) -> Any:
-        if self._asked is not None and not self._asked.done():  # somebody was cancelled while it waited: it is waited out
-            await asyncio.wait({self._asked})
+        server, loop = self._server, self._server.loop
+        if self._left is not None:  # somebody was cancelled while it waited: it is waited out
+            if not self._left.over:
+                waiting = self._left.answer = loop.create_future()
+                with suppress(asyncpg.PostgresError):
+                    await waiting
+            self._left = None
         if self._closed:
             raise asyncpg.InterfaceError("connection is closed")
-        loop = self._server.loop
-        asked = self._asked = loop.create_future()
-        loop.in_the_world(self._server.delay(), self._server.receive, self._session, what, args, asked)
+        asked = Asked(what, args, loop.create_future())
+        loop.in_the_world(server.delay(), server.receive, self._session, asked)
         try:
-            return await asyncio.shield(asked)
+            return await asked.answer
         except asyncio.CancelledError:
-            if not asked.done():
-                loop.in_the_world(self._server.delay(), self._server.cancel, self._session, asked)
-                asked.add_done_callback(_looked_at)
+            self._left = asked
+            loop.in_the_world(server.delay(), server.cancel, self._session, asked)
             raise
         except asyncpg.ConnectionDoesNotExistError:
             self._closed = True
             raise
-
-
-def _looked_at(asked: "asyncio.Future[Any]") -> None:
-    if not asked.cancelled():
-        asked.exception()
 
 
 class Pool:

@@ -44,7 +44,8 @@ def _undone(town: "Town") -> Any:
             head = schema.head(shard)
             offsets = json.loads(head["offsets"])
             for topic in town.readers[service].topics:
-                end = town.cluster.end(topic, shard)
+                records = town.cluster.records(topic, shard)
+                end = records[-1].offset + 1 if records else 0
                 if end and offsets.get(topic, 0) < end:
                     yield f"{service}/{shard} read {topic} up to {offsets.get(topic, 0)} of {end}"
             relayed = max((position for position in schema.rows("relayed", shard)), default=0)

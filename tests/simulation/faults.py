@@ -21,7 +21,7 @@ class Trouble:
     async def __call__(self, town: "Town") -> None:
         random = Random(town.random.random())
         under_way = []
-        for _ in range(self.count if self.count is not None else random.choice((3, 6, 12))):
+        for _ in range(self.count if self.count is not None else random.choice((2, 4, 8, 12))):
             await asyncio.sleep(random.expovariate(1 / random.choice((0.3, 2.0))))
             under_way.append(asyncio.ensure_future(random.choice(self.faults)(town, random)))
         await asyncio.gather(*under_way)

@@ -19,7 +19,7 @@ from shared.machine.projecting import TOPICS, Heard, Projector
 from shared.machine.service import work
 from shared.machine.told import Reader
 from shared.settings import Settings
-from shared.simulation.loop import Loop, Process
+from shared.simulation.loop import PROCESS, Loop, Process
 from shared.simulation.postgres import Postgres, Session
 from shared.simulation.tables import STATEMENTS, Statement, Transaction
 from tests.simulation.audit import Audit
@@ -75,7 +75,7 @@ class Member:
 class Town:
     """All of it."""
 
-    def __init__(self, seed: int, messages: int = 60, *, trace: bool = False) -> None:
+    def __init__(self, seed: int, *, trace: bool = False) -> None:
         self.seed, self.random = seed, Random(seed)
         self.loop = Loop(self.random)
         self.shards = self.random.choice((1, 2, 2, 3))
@@ -94,7 +94,7 @@ class Town:
         self.audits = {
             (name, shard): Audit(mind, self.readers[name], shard) for name, mind in self.minds.items() for shard in range(self.shards)
         }
-        self.people = People(self, messages)
+        self.people = People(self, self.random.choice((6, 12, 12, 25, 60)))
         self.members = [
             *(self._deciding(f"intake-{number}", INTAKE) for number in range(self.random.choice((1, 2, 2, 3)))),
             *(self._deciding(f"resolution-{number}", RESOLUTION) for number in range(self.random.choice((1, 2)))),
@@ -127,6 +127,16 @@ class Town:
         """A line of the trace, where one is wanted."""
         if self.traced is not None:
             self.traced.append(f"{self.loop.time():9.3f} {who:14} {what}")
+
+    def who(self) -> str:
+        """Whose code runs."""
+        process = PROCESS.get(None)
+        return process.name if process else "world"
+
+    @property
+    def inputs(self) -> int:
+        """How many were journalled."""
+        return sum(len(schema.rows("journal", shard)) for schema in self.postgres.schemas.values() for shard in range(self.shards))
 
     def _committed(self, session: Session, tx: Transaction) -> None:
         self.commits += 1
