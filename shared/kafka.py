@@ -16,6 +16,8 @@ from aiokafka.errors import KafkaError
 from aiokafka.protocol.api import Request, RequestStruct, Response
 from aiokafka.protocol.types import AbstractType, Boolean, CompactArray, CompactString, Int16, Int32, Schema, TaggedFields
 
+from shared import lenient
+
 
 class Kafka:
     """A cluster, as the machine reaches it: the one place where its clients are made, so that a simulation can make others."""
@@ -39,6 +41,10 @@ class Kafka:
     async def stop_producer(self, producer: AIOKafkaProducer, patience_seconds: float) -> None:
         """See `stop_producer`."""
         await stop_producer(producer, patience_seconds)
+
+    def read_leniently(self) -> None:
+        """See `lenient`."""
+        lenient.read_leniently()
 
 
 class ByShard(AbstractPartitionAssignor):  # type: ignore[misc]  # the library has no types

@@ -10,7 +10,6 @@ from aiokafka.errors import IllegalStateError, KafkaError
 
 from shared.errors import place_of
 from shared.kafka import ByShard, Kafka
-from shared.lenient import read_leniently
 from shared.machine.watchdog import Watchdog
 from shared.machine.worker import Range, Worker
 
@@ -96,7 +95,7 @@ class Group(ConsumerRebalanceListener):  # type: ignore[misc]  # the library has
             except Exception as error:  # noqa: BLE001 - whatever it was, every shard begins anew where the database says it stands
                 log.warning("fetching_failed", error=place_of(error))
                 if isinstance(error, UnicodeDecodeError):
-                    read_leniently()
+                    self._kafka.read_leniently()
                 for worker in self.workers.values():  # what was fetched together with the failure is lost to the consumer, not to us
                     worker.look_again()
                 await asyncio.sleep(RETRY_SECONDS)
