@@ -1,0 +1,284 @@
+"""A Kafka for a body of the conformance suite: the real one, or the simulated one, by the same words."""
+
+import asyncio
+import itertools
+from random import Random
+
+from aiokafka import ConsumerRebalanceListener, TopicPartition
+from aiokafka.admin import NewTopic
+from aiokafka.consumer import fetcher
+from aiokafka.errors import UnknownTopicOrPartitionError, for_code
+
+from deploy.topics import FOR_EVER, REPLICAS, TOPICS, admin
+from shared.contract.envelope import SUBMISSIONS
+from shared.kafka import ByShard, Kafka
+from shared.simulation.kafka import Cluster
+from shared.simulation.loop import Loop
+from tests.torn import with_header_name
+
+SESSION_MS = 6_000
+"""The shortest that Kafka takes."""
+PATIENCE_SECONDS = 20.0
+
+
+class Given:
+    """What a body is given."""
+
+    kafka: Kafka
+    _numbers = itertools.count(1)
+
+    def __init__(self) -> None:
+        self._running = []
+        self._producers = []
+        self._consumers = []
+
+    # ---- what the two do differently ---------------------------------------------------------------------------------------
+
+    async def topic(self, partitions=1, *, as_submissions=False):
+        """A new topic, as ours are made; or as one is that upstreams write to."""
+        raise NotImplementedError
+
+    async def delete(self, topic):
+        raise NotImplementedError
+
+    async def make_again(self, topic):
+        """As it was, but empty."""
+        raise NotImplementedError
+
+    async def wipe(self, topic):
+        """Deletes it and makes it anew."""
+        await self.delete(topic)
+        await self.make_again(topic)
+
+    async def retain(self, place, beginning):
+        """What is older is gone."""
+        raise NotImplementedError
+
+    async def write_torn(self, place, name):
+        """A record `torn` with a header whose name is these bytes, four of them."""
+        raise NotImplementedError
+
+    def mute(self, consumer):
+        """The group hears nothing of it any more. It does not know."""
+        raise NotImplementedError
+
+    # ---- what they do alike ------------------------------------------------------------------------------------------------
+
+    def name(self):
+        """One that no test had before."""
+        return f"conformance.{next(self._numbers)}"
+
+    async def producer(self, **settings):
+        producer = self.kafka.producer(**settings)
+        await producer.start()
+        self._producers.append(producer)
+        return producer
+
+    async def consumer(self, *places, at=0, **settings):
+        """One that reads these, from there on."""
+        consumer = self.kafka.consumer(fetch_max_wait_ms=100, **settings)
+        await consumer.start()
+        self._consumers.append(consumer)
+        if places:
+            consumer.assign(list(places))
+            for place in places:
+                consumer.seek(place, at)
+        return consumer
+
+    async def member(self, group, topics):
+        member = Member(self, group, topics)
+        self._consumers.append(member.consumer)
+        await member.consumer.start()
+        member.task = asyncio.ensure_future(member.run())
+        self._running.append(member.task)
+        return member
+
+    async def write(self, place, *records, producer=None, largest=1024 * 1024):
+        """Sends these in one batch; each is a value, or key, value and headers. Gives the metadata."""
+        producer = producer or await self.producer(max_batch_size=largest)
+        batch = producer.create_batch()
+        for record in records:
+            key, value, headers = record if isinstance(record, tuple) else (b"k", record, [])
+            assert batch.append(key=key, value=value, timestamp=1_000, headers=headers) is not None
+        return await (await producer.send_batch(batch, place.topic, partition=place.partition))
+
+    async def read(self, consumer, count, **more):
+        """This many records in the order in which they come, and no more of them for a while."""
+        found = []
+        async with asyncio.timeout(PATIENCE_SECONDS):
+            while len(found) < count:
+                for records in (await consumer.getmany(timeout_ms=200, **more)).values():
+                    found.extend(records)
+        for records in (await consumer.getmany(timeout_ms=200)).values():
+            found.extend(records)
+        return found
+
+    async def until(self, holds, seconds=PATIENCE_SECONDS):
+        async with asyncio.timeout(seconds):
+            while not holds():  # noqa: ASYNC110 - what is waited for has no event
+                await asyncio.sleep(0.02)
+
+    async def close(self):
+        for task in self._running:
+            task.cancel()
+        await asyncio.gather(*self._running, return_exceptions=True)
+        for consumer in self._consumers:
+            await consumer.stop()
+        for producer in self._producers:
+            await self.kafka.stop_producer(producer, 5)
+
+
+class Member(ConsumerRebalanceListener):
+    """One of a group, which reads all the time and notes what it is told."""
+
+    def __init__(self, given, group, topics):
+        self.consumer = given.kafka.consumer(
+            group_id=group, partition_assignment_strategy=(ByShard,), session_timeout_ms=SESSION_MS, heartbeat_interval_ms=300,
+            fetch_max_wait_ms=100, metadata_max_age_ms=1_000,
+        )  # fmt: skip
+        self.told = []
+        self.read = []
+        self.reads = True
+        self.consumer.subscribe(topics, listener=self)
+
+    @property
+    def shards(self):
+        """What it was given last; None while it has given up what it had."""
+        what, places = self.told[-1] if self.told else ("revoked", ())
+        return {tuple(place) for place in places} if what == "assigned" else None
+
+    async def on_partitions_revoked(self, revoked):
+        self.told.append(("revoked", frozenset(revoked)))
+
+    async def on_partitions_assigned(self, assigned):
+        for place in assigned:
+            self.consumer.seek(place, 0)
+        self.told.append(("assigned", frozenset(assigned)))
+
+    async def run(self):
+        while True:
+            if not self.reads:
+                await asyncio.sleep(0.05)
+                continue
+            for place, records in (await self.consumer.getmany(timeout_ms=100)).items():
+                self.read.extend((tuple(place), record.offset) for record in records)
+
+
+class Real(Given):
+    def __init__(self, address):
+        super().__init__()
+        self.kafka, self._address = Kafka(address), address
+        self._made = {}
+
+    async def topic(self, partitions=1, *, as_submissions=False):
+        topic = f"{SUBMISSIONS}.{self.name()}" if as_submissions else self.name()
+        self._made[topic] = partitions, TOPICS[SUBMISSIONS] if as_submissions else FOR_EVER
+        await self._create(topic)
+        return topic
+
+    async def _create(self, topic):
+        partitions, settings = self._made[topic]
+        async with admin(self._address) as client:
+            await client.create_topics([NewTopic(topic, partitions, REPLICAS, replica_assignments={}, topic_configs=dict(settings))])
+            await self._until(client, topic, is_there=True)
+
+    async def delete(self, topic):
+        async with admin(self._address) as client:
+            await client.delete_topics([topic])
+            await self._until(client, topic, is_there=False)
+
+    async def make_again(self, topic):
+        await self._create(topic)
+
+    @staticmethod
+    async def _until(client, topic, *, is_there):
+        async with asyncio.timeout(PATIENCE_SECONDS):
+            while True:
+                (described,) = await client.describe_topics([topic])
+                errors = {described["error_code"], *(partition["error_code"] for partition in described["partitions"])}
+                if errors == {0} if is_there else for_code(described["error_code"]) is UnknownTopicOrPartitionError:
+                    return
+                await asyncio.sleep(0.02)
+
+    async def retain(self, place, beginning):
+        from aiokafka.admin import RecordsToDelete  # noqa: PLC0415
+
+        async with admin(self._address) as client:
+            await client.delete_records({place: RecordsToDelete(before_offset=beginning)})
+
+    async def write_torn(self, place, name):
+        producer = await self.producer()
+        batch = producer.create_batch()
+        batch.append(key=None, value=b"torn", timestamp=1, headers=[("NAME", b"value")])
+        await (await producer.send_batch(with_header_name(batch, b"NAME", name), place.topic, partition=place.partition))
+
+    def mute(self, consumer):
+        async def unheard():
+            return True
+
+        consumer._coordinator._do_heartbeat = unheard
+
+
+class Simulated(Given):
+    def __init__(self, loop):
+        super().__init__()
+        self.cluster = Cluster(loop)
+        self.kafka = self.cluster.client("body")
+        self._deleted = {}
+
+    async def topic(self, partitions=1, *, as_submissions=False):
+        topic = f"{SUBMISSIONS}.{self.name()}" if as_submissions else self.name()
+        self.cluster.create(topic, partitions)
+        return topic
+
+    async def delete(self, topic):
+        self._deleted[topic] = len(self.cluster.partitions_for_topic(topic))
+        self.cluster.delete(topic)
+
+    async def make_again(self, topic):
+        self.cluster.create(topic, self._deleted[topic])
+
+    async def wipe(self, topic):
+        self.cluster.wipe(topic)
+
+    async def retain(self, place, beginning):
+        self.cluster.retain(place.topic, place.partition, beginning)
+
+    async def write_torn(self, place, name):
+        self.cluster.append(place.topic, place.partition, None, b"torn", [(name, b"value")])
+
+    def mute(self, consumer):
+        async def unheard():
+            return True
+
+        consumer._membership._beat_once = unheard
+
+
+def on_real(address, body):
+    async def whole():
+        given = Real(address)
+        try:
+            await body(given)
+        finally:
+            await given.close()
+
+    strictly = fetcher.MemoryRecords
+    try:
+        asyncio.run(whole())
+    finally:
+        fetcher.MemoryRecords = strictly
+
+
+def on_simulated(body, seed=1):
+    async def whole(given):
+        try:
+            await body(given)
+        finally:
+            await given.close()
+
+    loop = Loop(Random(seed))
+    loop.run(whole(Simulated(loop)))
+
+
+def places(topic, partitions):
+    return [TopicPartition(topic, number) for number in range(partitions)]
