@@ -44,7 +44,7 @@ def _undone(town: "Town") -> Any:
             head = schema.head(shard)
             offsets = json.loads(head["offsets"])
             for topic in town.readers[service].topics:
-                records = town.cluster.records(topic, shard)
+                records = town.all_records(topic, shard)
                 end = records[-1].offset + 1 if records else 0
                 if end and offsets.get(topic, 0) < end:
                     yield f"{service}/{shard} read {topic} up to {offsets.get(topic, 0)} of {end}"
@@ -81,7 +81,7 @@ def _on_the_topic(town: "Town", service: str) -> None:
     for shard in range(town.shards):
         ledger = rows_of(town, service, shard)
         last = 0
-        for record in town.cluster.records(events_topic(service), shard):
+        for record in town.all_records(events_topic(service), shard):
             try:
                 row, _ = read_event(text_headers(record.headers), record.value, shard)
             except NotAnEvent:
@@ -103,7 +103,7 @@ def _on_the_topic(town: "Town", service: str) -> None:
 
 def _requests(town: "Town", service: str, asked: dict[int, dict[tuple[int, int], int]]) -> None:
     for target, rows in asked.items():
-        for record in town.cluster.records(commands_topic(service), target):
+        for record in town.all_records(commands_topic(service), target):
             said = text_headers(record.headers)
             if "ledger-shard" not in said or said.get("ce_source") != f"/{service}":
                 continue
@@ -176,7 +176,7 @@ def _answers(town: "Town") -> None:
     for message in town.people.sent:
         if message.topic.endswith(".events"):
             continue
-        taken = [offset for offset, record in enumerate(town.cluster.records(message.topic, message.partition)) if _is(record, message)]
+        taken = [offset for offset, record in enumerate(town.all_records(message.topic, message.partition)) if _is(record, message)]
         outcomes = [journalled.get((message.topic, message.partition, offset)) for offset in taken]
         if None in outcomes or len(outcomes) < message.taken:
             raise Violation(1, f"{message.name} was taken {message.taken} times, and journalled as {outcomes}")

@@ -1,12 +1,17 @@
 """Trouble, drawn from the seed: what happens to processes, to Kafka, to PostgreSQL and to clocks, and when."""
 
 import asyncio
+import json
 from collections.abc import Awaitable, Callable, Iterable
+from copy import copy
 from datetime import timedelta
 from random import Random
 from typing import TYPE_CHECKING
 
+from shared.contract.envelope import POLICIES
+
 if TYPE_CHECKING:
+    from shared.machine.worker import Worker
     from tests.simulation.town import Member, Town
 
 Fault = Callable[["Town", Random], Awaitable[None]]
@@ -141,11 +146,46 @@ async def broker_slow(town: "Town", random: Random) -> None:
     town.cluster.slow(0.0)
 
 
+async def delivered_again(town: "Town", random: Random) -> None:
+    """What was delivered before is delivered once more, late."""
+    for worker in _workers(town, random):
+        topic = random.choice([topic for topic in worker.watch.offsets if topic != POLICIES])
+        records = town.all_records(topic, worker.shard)
+        if records:
+            first = random.randrange(len(records))
+            town.tell("network", f"delivers {topic}/{worker.shard} from {records[first].offset} again")
+            worker.offer(records[first : first + random.choice((1, 3, 20))])
+
+
+async def delivered_changed(town: "Town", random: Random) -> None:
+    """Of the next event something else arrives first: another body, or one too far ahead. Kafka has the right one still."""
+    for worker in _workers(town, random):
+        for topic in [topic for topic in worker.watch.offsets if topic.endswith(".events")]:
+            records, offset = town.all_records(topic, worker.shard), worker.watch.offsets[topic]
+            if offset < len(records):
+                forged = copy(records[offset])
+                if random.random() < 0.5:
+                    forged.value = (forged.value or b"").replace(b"1", b"2") + b" "
+                else:
+                    forged.headers = [
+                        (name, b"%d" % (int(value) + 1) if name == "ledger-position" else value) for name, value in forged.headers
+                    ]  # fmt: skip
+                town.tell("network", f"delivers a changed event of {topic}/{worker.shard} at {offset}")
+                worker.offer([forged])
+
+
+def _workers(town: "Town", random: Random) -> "list[Worker]":
+    """A shard that some member works on."""
+    found = [
+        worker for member in town.members if member.runs and member.figures.group is not None
+        for worker in member.figures.group.workers.values() if worker.watch.owned and len(worker.watch.offsets) > 1
+    ]  # fmt: skip
+    return [random.choice(found)] if found else []
+
+
 async def expired(town: "Town", random: Random) -> None:
     """What everybody has read is gone from a topic."""
     service, shard = random.choice(list(town.minds)), random.randrange(town.shards)
-    import json
-
     offsets = json.loads(town.postgres.schemas[service].head(shard)["offsets"])
     for topic, offset in offsets.items():
         if topic.endswith(".commands"):
@@ -154,5 +194,5 @@ async def expired(town: "Town", random: Random) -> None:
 
 FAULTS: list[Fault] = [
     killed, killed, killed, frozen, frozen, stopped, clock_off, database_clock_off, database_killed, session_ended, database_unreliable,
-    disk_full, broker_killed, broker_unreliable, broker_slow,
+    disk_full, broker_killed, broker_unreliable, broker_slow, delivered_again, delivered_again, delivered_changed, expired,
 ]  # fmt: skip

@@ -84,5 +84,3 @@ def _tell(town: Town, level: str, event: structlog.typing.EventDict) -> None:
     what = " ".join(f"{name}={value}" for name, value in event.items() if name != "event")
     town.tell(town.who(), f"{level}: {event.get('event')} {what}"[:240])
     raise structlog.DropEvent
-
-

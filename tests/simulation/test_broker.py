@@ -67,7 +67,7 @@ class Sharing(ConsumerRebalanceListener):
 
 async def until(holds):
     """Waits, in simulated time."""
-    while not holds():  # noqa: ASYNC110 - what is waited for has no event
+    while not holds():
         await asyncio.sleep(0.01)
 
 

@@ -10,7 +10,6 @@ from types import SimpleNamespace
 from typing import Any
 
 import asyncpg
-from shared.simulation.kafka import Cluster
 
 from shared.contract.envelope import POLICIES, SERVICES, SUBMISSIONS, commands_topic, events_topic
 from shared.machine.group import Group
@@ -19,10 +18,12 @@ from shared.machine.projecting import TOPICS, Heard, Projector
 from shared.machine.service import work
 from shared.machine.told import Reader
 from shared.settings import Settings
+from shared.simulation.kafka import Cluster
 from shared.simulation.loop import PROCESS, Loop, Process
 from shared.simulation.postgres import Postgres, Session
 from shared.simulation.tables import STATEMENTS, Statement, Transaction
 from tests.simulation.audit import Audit
+from tests.simulation.end import settled
 from tests.simulation.minds import INTAKE, RESOLUTION
 from tests.simulation.people import People
 
@@ -101,6 +102,7 @@ class Town:
             *(Member(f"console-{number}", self._project) for number in range(self.random.choice((1, 2)))),
         ]
         self.commits = 0
+        self.over = False
         self.digest = hashlib.sha256()
 
     def _deciding(self, name: str, mind: Mind) -> Member:
@@ -125,8 +127,12 @@ class Town:
 
     def tell(self, who: str, what: str) -> None:
         """A line of the trace, where one is wanted."""
-        if self.traced is not None:
+        if self.traced is not None and not self.over:
             self.traced.append(f"{self.loop.time():9.3f} {who:14} {what}")
+
+    def all_records(self, topic: str, shard: int) -> Sequence[Any]:
+        """What ever was on a topic."""
+        return self.cluster._topics[topic].partitions[shard].records
 
     def who(self) -> str:
         """Whose code runs."""
@@ -157,7 +163,10 @@ class Town:
 
     def run(self, trouble: Callable[["Town"], Any]) -> str:
         """Everything, to the end. What it found is raised; its digest."""
-        self.loop.run(self._live(trouble))
+        try:
+            self.loop.run(self._live(trouble))
+        finally:
+            self.over = True
         for (service, shard), _ in self.audits.items():
             head = self.postgres.schemas[service].head(shard)
             self.digest.update(head["hash"] + head["journal_hash"] + str(head["now"]).encode())
@@ -165,8 +174,6 @@ class Town:
         return self.digest.hexdigest()
 
     async def _live(self, trouble: Callable[["Town"], Any]) -> None:
-        from tests.simulation.end import settled
-
         supervising = asyncio.ensure_future(self._supervise())
         asking = asyncio.ensure_future(self.people.ask())
         await trouble(self)

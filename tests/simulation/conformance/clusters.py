@@ -115,7 +115,7 @@ class Given:
 
     async def until(self, holds, seconds=PATIENCE_SECONDS):
         async with asyncio.timeout(seconds):
-            while not holds():  # noqa: ASYNC110 - what is waited for has no event
+            while not holds():
                 await asyncio.sleep(0.02)
 
     async def close(self):
