@@ -6,9 +6,10 @@ BIN := $(VENV)/bin
 PYTHON ?= $(shell for p in python3 python3.14 python3.13 python3.12 python3.11; do \
 	command -v $$p >/dev/null 2>&1 && $$p -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo $$p && break; done)
 T ?= tests
+MINUTES ?= 2
 
 .DEFAULT_GOAL := help
-.PHONY: help up down clean status test check format docs lock setup
+.PHONY: help up down clean status test chaos check format docs lock setup
 
 help:  ## What there is
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-8s %s\n", $$1, $$2}'
@@ -34,6 +35,9 @@ clean:  ## Stop everything and forget it: the embedded Kafka's and PostgreSQL's 
 
 test: $(VENV)/dev.ready  ## Run the tests; T=path runs some
 	@$(BIN)/python -m pytest $(T)
+
+chaos: $(VENV)/dev.ready  ## Kill, freeze and cut off everything under load, then check everything; MINUTES=2 says for how long
+	@$(BIN)/python -m tests.faults.chaos $(MINUTES)
 
 check: $(VENV)/dev.ready  ## Format, lint, types, walls between the rooms, documents written by the code
 	$(BIN)/ruff format --check .

@@ -16,7 +16,7 @@ from services.console.projections.story import Story
 from shared.contract.envelope import SERVICES, events_topic, text_headers
 from shared.machine.projecting import Heard
 from shared.machine.records import read_event
-from tests.services.console.test_rebuilt import KEPT
+from tests.services.console.again import KEPT
 from tests.shared.machine.live import everything
 from tests.system import SHARDS
 

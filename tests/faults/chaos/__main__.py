@@ -1,0 +1,154 @@
+"""The run: storms and timed faults by turns while load runs; then everything is looked at."""
+
+import argparse
+import asyncio
+import logging
+import sys
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+import asyncpg
+import structlog
+
+from shared.contract.envelope import POLICIES, SERVICES, SUBMISSIONS, commands_topic, events_topic
+from tests.faults.chaos import checks, topics
+from tests.faults.chaos.faults import Faults
+from tests.faults.chaos.fleet import Fleet, started
+from tests.faults.chaos.heads import Heads
+from tests.faults.chaos.load import Load
+from tests.faults.chaos.rebuilt import rebuilt
+from tests.faults.chaos.recovery import Recoveries, rows
+
+STORM_SECONDS = 25.0
+RATE = 8.0
+CATCH_UP_SECONDS = 180.0
+TOPICS = (SUBMISSIONS, POLICIES, *map(commands_topic, SERVICES), *map(events_topic, SERVICES))
+
+
+@dataclass
+class Report:
+    """What came of it."""
+
+    seed: int
+    counts: dict[str, int] = field(default_factory=dict)
+    recoveries: list[tuple[str, int, float, float, float | None]] = field(default_factory=list)
+    violations: list[str] = field(default_factory=list)
+    log: list[str] = field(default_factory=list)
+
+    def __str__(self) -> str:
+        lines = [f"chaos, seed {self.seed}", "", "| what | count |", "| --- | ---: |"]
+        lines += [f"| {what} | {count:,} |" for what, count in self.counts.items()]
+        lines += ["", "| recovery, in seconds | times | median | longest | goal |", "| --- | ---: | ---: | ---: | ---: |"]
+        for what, times, middle, longest, goal in self.recoveries:
+            lines.append(f"| {what} | {times} | {middle:.2f} | {longest:.2f} | {'' if goal is None else f'{goal:.0f}'} |")
+        lines += ["", f"{len(self.violations)} violations", *(f"- {one}" for one in self.violations)]
+        return "\n".join(lines)
+
+
+async def chaos(minutes: float, seed: int, rate: float = RATE) -> Report:
+    """A run of so many minutes, and what was found afterwards."""
+    structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.CRITICAL))
+    logging.getLogger("aiokafka").setLevel(logging.CRITICAL)
+    report = Report(seed)
+    async with started() as fleet:
+        faults, heads, load = Faults(fleet, seed), Heads(fleet.database), Load(fleet, seed, rate)
+        recoveries = Recoveries(fleet, heads, faults)
+        watching, sending = asyncio.create_task(heads.watch()), asyncio.create_task(load.send())
+        try:
+            until = time.monotonic() + 60 * minutes
+            while time.monotonic() < until and not recoveries.missed:
+                await recoveries.round()
+                await faults.storm(min(STORM_SECONDS, max(0.0, until - time.monotonic())))
+                if sending.done():
+                    sending.result()
+            await recoveries.calm()
+            load.stopping = True
+            report.violations += recoveries.missed + await _caught_up(fleet, sending)
+            report.violations += await _looked_at(fleet, load)
+        finally:
+            sending.cancel()
+            watching.cancel()
+            await asyncio.gather(sending, watching, return_exceptions=True)
+            report.log = faults.log
+        fences = sum(1 for _ in fleet.logged("fenced"))
+        exits = {f"{one.name} ended with {code}": times for one in fleet.replicas for code, times in one.exits.items()}
+        report.counts = {**dict(sorted(faults.counts.items())), "fences fired": fences, **load.counts, **exits}
+        report.recoveries = rows(recoveries.seconds)
+        report.violations += fleet.tracebacks()[: checks.SHOWN]
+        if report.violations:
+            say(f"what is left of it lies in {fleet.home}")
+            (fleet.home / "report.txt").write_text("\n".join([*report.log, "", str(report)]))
+            raise Violated(report)
+    return report
+
+
+class Violated(Exception):
+    """Something is not as it must be."""
+
+    def __init__(self, report: Report) -> None:
+        super().__init__(str(report))
+        self.report = report
+
+
+async def _caught_up(fleet: Fleet, sending: "asyncio.Task[None]") -> list[str]:
+    """All that is under way comes to its end by itself."""
+    done, _ = await asyncio.wait({sending}, timeout=CATCH_UP_SECONDS)
+    if not done:
+        return ["what people asked is not answered, long after the faults"]
+    sending.result()
+    connection = await asyncpg.connect(fleet.database)
+    try:
+        deadline = time.monotonic() + CATCH_UP_SECONDS
+        calm = 0
+        while calm < 3:  # it is quiet between two messages, too
+            if time.monotonic() > deadline:
+                return [f"it does not catch up: {await fleet.said()}"]
+            calm = calm + 1 if await checks.quiet(connection) and await fleet.all_ready() else 0
+            await asyncio.sleep(0.5)
+    finally:
+        await connection.close()
+    return []
+
+
+async def _looked_at(fleet: Fleet, load: Load) -> Sequence[str]:
+    connection = await asyncpg.connect(fleet.database)
+    try:
+        ends = await topics.ends(fleet.kafka, TOPICS)
+        return [
+            *await checks.proven(fleet),
+            *await checks.journalled(connection, ends),
+            *await checks.kept(connection, load.acknowledged),
+            *await checks.timers(connection),
+            *await checks.answered(connection, list(load.answers.values())),
+            *await topics.relayed(connection, fleet.kafka),
+            *await rebuilt(connection, fleet.database, fleet.kafka),
+        ]
+    finally:
+        await connection.close()
+
+
+def say(what: str) -> None:
+    sys.stdout.write(f"{what}\n")
+    sys.stdout.flush()
+
+
+def main() -> int:
+    """The command line; 1 where something is not as it must be."""
+    words = argparse.ArgumentParser(prog="python -m tests.faults.chaos", description="Chaos, for so many minutes; then every check.")
+    words.add_argument("minutes", type=float)
+    words.add_argument("--seed", type=int, default=time.time_ns() % 1_000_000)
+    words.add_argument("--rate", type=float, default=RATE, help="complaints a second")
+    words.add_argument("--log", action="store_true", help="print every fault with its time")
+    told = words.parse_args()
+    say(f"chaos for {told.minutes:g} minutes, seed {told.seed}")
+    try:
+        report = asyncio.run(chaos(told.minutes, told.seed, told.rate))
+    except Violated as violated:
+        report = violated.report
+    say("\n".join([*(report.log if told.log else ()), str(report)]))
+    return 1 if report.violations else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,153 @@
+"""What must hold when the faults are over and all has caught up: looked at from outside, in the database and on Kafka."""
+
+import asyncio
+import json
+import os
+import sys
+from collections import defaultdict
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import asyncpg
+
+from shared.contract.envelope import SERVICES, commands_topic
+from shared.contract.machine import CommandRefused, TimerDue
+from tests.faults.chaos.asking import Answers
+from tests.faults.chaos.fleet import Fleet
+from tests.faults.chaos.load import Acknowledged
+
+SHOWN = 5
+"""Of the violations of a kind."""
+QUIET = """
+SELECT (SELECT count(*) FROM {0}.head h WHERE position > (SELECT coalesce(max(position), 0) FROM {0}.relayed r WHERE r.shard = h.shard))
+     + (SELECT count(*) FROM {0}.head h JOIN console.places p ON p.service = '{0}' AND p.shard = h.shard WHERE p.position <> h.position)
+     + (SELECT count(*) FROM {0}.timers WHERE due_at < clock_timestamp() + interval '1 minute')
+"""
+"""How much of a service is not where it will be."""
+
+
+async def quiet(connection: asyncpg.Connection) -> bool:
+    """Whether all is relayed, shown by the console, and no timer fires while it is looked at."""
+    return not sum([await connection.fetchval(QUIET.format(service)) for service in SERVICES])
+
+
+def few(what: str, found: Sequence[Any]) -> Iterator[str]:
+    if found:
+        yield f"{len(found)} x {what}: {', '.join(map(str, found[:SHOWN]))}"
+
+
+async def proven(fleet: Fleet) -> list[str]:
+    """`makegood verify` and `makegood replay --check`: positions, chains, states, timers, places, and every decision made again."""
+    found = []
+    env = {**os.environ, "MAKEGOOD_KAFKA": fleet.kafka, "MAKEGOOD_DATABASE": fleet.database}
+    for words in (("verify",), ("replay", "--check")):
+        program = Path(sys.executable).with_name("makegood")
+        child = await asyncio.create_subprocess_exec(
+            program,
+            *words,
+            "--json",
+            env=env,
+            stdin=asyncio.subprocess.DEVNULL,
+            stdout=asyncio.subprocess.PIPE,
+            stderr=asyncio.subprocess.PIPE,
+        )
+        out, err = await child.communicate()
+        if child.returncode:
+            found.append(f"makegood {' '.join(words)} ends with {child.returncode}: {err.decode()[-2000:] or out.decode()[-2000:]}")
+    return found
+
+
+async def journalled(connection: asyncpg.Connection, ends: dict[tuple[str, int], tuple[int, int]]) -> list[str]:
+    """Every record of every topic is in its reader's journal once, by (topic, partition, offset). `ends`: what Kafka has."""
+    found: list[str] = []
+    for service in SERVICES:
+        rows = await connection.fetch(
+            f"SELECT topic, partition, \"offset\", until FROM {service}.journal WHERE topic <> '' ORDER BY topic, partition, entry"
+        )
+        places: dict[tuple[str, int], list[tuple[int, int]]] = defaultdict(list)
+        for row in rows:
+            places[row["topic"], row["partition"]].append((row["offset"], row["until"]))
+        for place, (beginning, end) in ends.items():
+            if place not in places and not _reads(service, place[0]):
+                continue
+            at = beginning
+            for offset, until in places[place]:
+                if offset != at:
+                    found.append(f"{service} journalled {place[0]}/{place[1]} at {offset}, where {at} was next")
+                at = until
+            if at != end:
+                found.append(f"{service} journalled {place[0]}/{place[1]} up to {at}, and Kafka has {end}")
+    return list(few("a record that is not journalled exactly once", found))
+
+
+def _reads(service: str, topic: str) -> bool:
+    return topic == commands_topic(service) or (service == "intake" and topic.startswith("complaints."))
+
+
+async def kept(connection: asyncpg.Connection, acknowledged: Sequence[Acknowledged]) -> list[str]:
+    """What Kafka acknowledged stands in the journal under that very offset, with the bytes that were sent."""
+    there: dict[tuple[str, int, int], list[bytes | None]] = defaultdict(list)
+    for service in SERVICES:
+        query = f"SELECT topic, partition, \"offset\", body, outcome FROM {service}.journal WHERE outcome <> 'ignored' AND topic <> ''"
+        for row in await connection.fetch(query):
+            if _reads(service, row["topic"]):
+                there[row["topic"], row["partition"], row["offset"]].append(row["body"])
+    wrong = [one for one in acknowledged if [body or b"" for body in there[one.topic, one.partition, one.offset]] != [one.body or b""]]
+    return list(
+        few("an acknowledged record that its journal has not, or not so", [(one.topic, one.partition, one.offset) for one in wrong])
+    )
+
+
+async def timers(connection: asyncpg.Connection) -> list[str]:
+    """Each timer fired once, and not early."""
+    found = []
+    for service in SERVICES:
+        fired: dict[tuple[Any, ...], int] = defaultdict(int)
+        early = []
+        for row in await connection.fetch(f"SELECT kind, stream, now, body FROM {service}.journal WHERE type = $1", TimerDue.type):
+            due = TimerDue.model_validate_json(row["body"])
+            fired[row["kind"], row["stream"], due.timer, due.generation, due.due_at] += 1
+            if row["now"] < due.due_at:
+                early.append((service, row["stream"], due.timer))
+        found += few(f"a timer of {service} that fired more than once", [name for name, times in fired.items() if times > 1])
+        found += few(f"a timer of {service} that fired early", early)
+    return found
+
+
+async def answered(connection: asyncpg.Connection, answers: Sequence[Answers]) -> list[str]:
+    """What was told over HTTP is what the ledgers and the journals say, each time that it was told."""
+    asked = [one for one in answers if not one.unasked]
+    ids = [str(one.message_id) for one in asked]
+    outcomes: dict[str, list[str]] = defaultdict(list)
+    events: dict[str, list[tuple[str, asyncpg.Record]]] = defaultdict(list)
+    for service in SERVICES:
+        query = f"SELECT message_id, outcome FROM {service}.journal WHERE message_id = ANY($1) AND outcome NOT IN ('passed_on', 'repeated')"
+        for row in await connection.fetch(query + " ORDER BY shard, entry", ids):
+            outcomes[row["message_id"]].append(row["outcome"])
+        query = f"SELECT message_id, shard, position, type, body FROM {service}.ledger WHERE message_id = ANY($1) ORDER BY shard, position"
+        for row in await connection.fetch(query, ids):
+            events[row["message_id"]].append((f"g1/{service}/{row['shard']}/{row['position']}", row))
+    found: dict[str, list[str]] = defaultdict(list)
+    for one in asked:
+        name = str(one.message_id)
+        if one.ids - {name}:
+            found["a request that was answered under other ids"].append(one.step.key)
+        if not one.told:
+            found["a request that never had an answer"].append(f"{one.step.key} after {one.tries} tries")
+        if len(set(one.told)) > 1:
+            found["a request that was answered otherwise when it was made again"].append(f"{one.step.key}: {one.told}")
+        for status, rule, told in one.told:
+            if outcomes[name] != [_outcome(status)]:
+                found["an answer that the journal does not bear out"].append(f"{one.step.key}: {status}, journalled as {outcomes[name]}")
+            rules = [json.loads(row["body"])["rule"] for _, row in events[name] if row["type"] == CommandRefused.type]
+            if status == "refused" and rules != [rule]:
+                found["a refusal that the ledger does not bear out"].append(f"{one.step.key}: {rule}, in the ledger {rules}")
+            if not set(told) <= {place for place, _ in events[name]}:
+                found["events that were told and are not in the ledger"].append(one.step.key)
+    found["an answer that must not be"] = [f"{one.step.key}: {odd}" for one in answers for odd in one.odd]
+    return [line for what, of in found.items() for line in few(what, of)]
+
+
+def _outcome(status: str) -> str:
+    return "accepted" if status in {"repeated", "conflicting"} else status

@@ -1,0 +1,71 @@
+"""What must hold of the topics: every ledger row is there, in order, with the ledger's bytes."""
+
+from collections import defaultdict
+from collections.abc import Sequence
+
+import asyncpg
+from aiokafka import AIOKafkaConsumer, ConsumerRecord, TopicPartition
+
+from shared.contract.envelope import SERVICES, commands_topic, event_id, events_topic, shard_of, text_headers
+from shared.machine import store
+from shared.machine.records import NotAnEvent, read_event
+from tests.faults.chaos.checks import few
+from tests.faults.chaos.fleet import SHARDS
+from tests.shared.machine.live import everything
+
+
+async def ends(kafka: str, topics: Sequence[str]) -> dict[tuple[str, int], tuple[int, int]]:
+    """What Kafka has of each partition: the first offset and the one after the last."""
+    consumer = AIOKafkaConsumer(bootstrap_servers=kafka, enable_auto_commit=False)
+    await consumer.start()
+    try:
+        places = [TopicPartition(topic, number) for topic in topics for number in range(SHARDS)]
+        beginnings, found = await consumer.beginning_offsets(places), await consumer.end_offsets(places)
+        return {(place.topic, place.partition): (beginnings[place], found[place]) for place in places}
+    finally:
+        await consumer.stop()
+
+
+async def relayed(connection: asyncpg.Connection, kafka: str) -> list[str]:
+    """Each ledger row is on the events topic, in order, at least once; each request on the topic of whom it asks, too."""
+    found: list[str] = []
+    for service in SERVICES:
+        await connection.execute(f"SET search_path = {service}")
+        told: dict[int, list[ConsumerRecord]] = defaultdict(list)
+        for record in await everything(kafka, events_topic(service), SHARDS):
+            told[record.partition].append(record)
+        asked = [
+            (record.partition, text_headers(record.headers).get("ce_id", ""), record.value)
+            for record in await everything(kafka, commands_topic(service), SHARDS)
+        ]
+        for shard in range(SHARDS):
+            async with connection.transaction(readonly=True):
+                rows = [row async for row in store.stream_ledger(connection, shard)]
+            found += few(f"a fault of {events_topic(service)}/{shard}", _events(rows, told[shard]))
+            there = set(asked)
+            missing = [
+                row.position
+                for row in rows
+                if row.target and (shard_of(row.target, SHARDS), event_id("g1", service, shard, row.position), row.body) not in there
+            ]
+            found += few(f"a request of {service}'s shard {shard} that was not sent", missing)
+    await connection.execute("RESET search_path")
+    return found
+
+
+def _events(rows: Sequence[store.LedgerRow], records: Sequence[ConsumerRecord]) -> list[str]:
+    found, reached = [], 0
+    for record in records:
+        try:
+            row, _ = read_event(text_headers(record.headers), record.value, record.partition)
+        except NotAnEvent as why:
+            found.append(f"offset {record.offset} is no event: {why}")
+            continue
+        if row.position > reached + 1:
+            found.append(f"offset {record.offset} has position {row.position} after {reached}")
+        if row.position > len(rows) or (row.hash, row.body) != ((own := rows[row.position - 1]).hash, own.body):
+            found.append(f"offset {record.offset} has another position {row.position} than the ledger")
+        reached = max(reached, row.position)
+    if reached != len(rows):
+        found.append(f"it ends at position {reached}, the ledger at {len(rows)}")
+    return found
