@@ -48,8 +48,6 @@ class Report:
 
 async def chaos(minutes: float, seed: int, rate: float = RATE) -> Report:
     """A run of so many minutes, and what was found afterwards."""
-    structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.CRITICAL))
-    logging.getLogger("aiokafka").setLevel(logging.CRITICAL)
     report = Report(seed)
     async with started() as fleet:
         faults, heads, load = Faults(fleet, seed), Heads(fleet.database), Load(fleet, seed, rate)
@@ -141,6 +139,8 @@ def main() -> int:
     words.add_argument("--rate", type=float, default=RATE, help="complaints a second")
     words.add_argument("--log", action="store_true", help="print every fault with its time")
     told = words.parse_args()
+    structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.CRITICAL))
+    logging.getLogger("aiokafka").setLevel(logging.CRITICAL)
     say(f"chaos for {told.minutes:g} minutes, seed {told.seed}")
     try:
         report = asyncio.run(chaos(told.minutes, told.seed, told.rate))

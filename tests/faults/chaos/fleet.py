@@ -9,6 +9,7 @@ from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
+from unittest.mock import patch
 
 import httpx
 
@@ -20,6 +21,7 @@ from deploy.roles import PROCESSES, role_dsn
 from shared.settings import Settings
 from tests.faults.chaos.replica import Replica
 from tests.shared.machine.live import until
+from tests.system import NAMES
 
 SHARDS = 4
 SESSION_TIMEOUT_MS = 6_000
@@ -95,8 +97,16 @@ async def _is_ready(client: httpx.AsyncClient, replica: Replica) -> bool:
 async def started() -> AsyncIterator[Fleet]:
     """A fleet of one's own, ready. Its folder is left where the block raises, for whoever wants to know why."""
     home = Path(tempfile.mkdtemp(prefix="makegood-chaos-"))
-    for name in [name for name in os.environ if name.startswith("MAKEGOOD_")]:
-        del os.environ[name]
+    with patch.dict(os.environ):
+        for name in NAMES:
+            os.environ.pop(name, None)
+        async with _running(home) as fleet:
+            yield fleet
+    shutil.rmtree(home, ignore_errors=True)
+
+
+@asynccontextmanager
+async def _running(home: Path) -> AsyncIterator[Fleet]:
     pid = stack.start(home, only_servers=True, with_us=True)
     fleet = None
     try:
@@ -111,7 +121,6 @@ async def started() -> AsyncIterator[Fleet]:
         if fleet is not None:
             await asyncio.gather(*(replica.stop() for replica in fleet.replicas))
         await asyncio.to_thread(stack.stop, home)
-    shutil.rmtree(home, ignore_errors=True)
 
 
 def _populate(fleet: Fleet) -> None:
