@@ -55,7 +55,7 @@ class Load:
         """Begins complaints until told to stop."""
         began, number = time.monotonic(), 0
         outlet = Outlet(Kafka(self.fleet.kafka))
-        limits = httpx.Limits(max_connections=100, max_keepalive_connections=20)
+        limits = httpx.Limits(max_connections=None, max_keepalive_connections=0)  # a pool loses places when servers die under it
         try:
             async with httpx.AsyncClient(timeout=8.0, trust_env=False, limits=limits) as client:
                 while not self.stopping:
