@@ -49,20 +49,27 @@ class Figures(Collector):
                     found.add_metric((self.service, str(worker.shard)), float(of(worker)))
                 yield found
         outcomes = CounterMetricFamily("makegood_outcomes", "What became of the inputs.", labels=("service", "shard", "outcome"))
+        fenced = CounterMetricFamily("makegood_fenced", "How often somebody else had a shard of this process.", labels=("service",))
+        fenced.add_metric((self.service,), float(self.group.fenced if self.group else 0))
         lags = GaugeMetricFamily("makegood_lag", "Records that wait to be taken in.", labels=("service", "shard", "topic"))
+        ages = GaugeMetricFamily("makegood_lag_seconds", "The age of the oldest of them.", labels=("service", "shard", "topic"))
         for worker in workers:
             for outcome, count in worker.watch.outcomes.items():
                 outcomes.add_metric((self.service, str(worker.shard), outcome), float(count))
             for topic, lag in self.group.lags(worker).items() if self.group else ():
-                lags.add_metric((self.service, str(worker.shard), topic), float(lag))
-        yield outcomes
-        yield lags
+                lags.add_metric((self.service, str(worker.shard), topic), float(lag.records))
+                ages.add_metric((self.service, str(worker.shard), topic), lag.seconds)
+        yield from (outcomes, fenced, lags, ages)
 
     def ready(self) -> tuple[bool, Mapping[str, Any]]:
-        """Whether every shard that is ours is worked on, and what is the matter where one is not."""
+        """Whether every shard that is ours is worked on, and what is the matter where one is not. How far behind it is, it says, too."""
         if self.group is None or not self.group.joined:
             return False, {"service": self.service, "waits": "for PostgreSQL, Kafka or its share of the shards"}
         workers = sorted(self.group.workers.items())
+        lags = [lag for _, worker in workers for lag in self.group.lags(worker).values()]
+        behind = {"records": sum(lag.records for lag in lags), "seconds": round(max((lag.seconds for lag in lags), default=0.0), 1)}
+        if silence := self.group.trouble:
+            return False, {"service": self.service, "waits": f"for Kafka: {silence[1]}", "behind": behind}
         troubles = {str(shard): {"cause": trouble[0], "what": trouble[1]} for shard, worker in workers if (trouble := worker.trouble)}
         fine = not troubles and all(worker.watch.owned for _, worker in workers)
-        return fine, {"service": self.service, "shards": [shard for shard, _ in workers], "troubles": troubles}
+        return fine, {"service": self.service, "shards": [shard for shard, _ in workers], "behind": behind, "troubles": troubles}

@@ -8,8 +8,10 @@ import structlog
 from aiokafka import AIOKafkaConsumer, ConsumerRebalanceListener, OffsetAndMetadata, TopicPartition
 from aiokafka.errors import IllegalStateError, KafkaError
 
+from shared import clock
 from shared.errors import place_of
 from shared.kafka import ByShard, Kafka
+from shared.machine.progress import Lag
 from shared.machine.watchdog import Watchdog
 from shared.machine.worker import Range, Worker
 
@@ -23,6 +25,12 @@ COMMIT_EVERY_SECONDS = 5.0
 """How often Kafka is told how far we are, for whoever watches lags. We ourselves go by the database."""
 GIVE_UP_SECONDS = 10.0
 """How long a batch that is under way may take to end when its shard goes to somebody else."""
+ENDS_EVERY_SECONDS = 2.0
+"""How often Kafka is asked where the topics end."""
+ENDS_SECONDS = 5.0
+"""How long it may take to answer that."""
+SILENT_SECONDS = 15.0
+"""After so long without an answer nobody knows what there is to do: /readyz says so."""
 FENCED_SECONDS = 20.0
 """A process that was fenced is given another assignment within this time, or ends."""
 AWAY = (KafkaError, OSError, TimeoutError)
@@ -31,7 +39,7 @@ log = structlog.get_logger()
 
 
 class Torn(Exception):
-    """The group gave us a shard that another process holds, too: the process must end, so that another one can have it whole."""
+    """The process must end, so that another one can have its shards: one is held by another process, too, or can't be read here."""
 
 
 class Group(ConsumerRebalanceListener):  # type: ignore[misc]  # the library has no types
@@ -44,12 +52,15 @@ class Group(ConsumerRebalanceListener):  # type: ignore[misc]  # the library has
         """`worker`: makes a shard's worker, which this group feeds; `watchdog`: ends the process where nothing is fetched any more."""
         self.workers: dict[int, Worker] = {}
         self.joined = False
-        """Whether it was ever given its share."""
+        """Whether it has its share: not before it is given one, nor while shards are shared out anew."""
+        self.fenced = 0
+        """How often a worker found that somebody else has its shard."""
         self._kafka, self._name, self._topics, self._session_timeout_ms, self._make = kafka, name, topics, session_timeout_ms, worker
         self._running: dict[int, asyncio.Task[None]] = {}
         self._consumer = self._make_consumer()
         self._torn: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._watchdog = watchdog or Watchdog()
+        self._heard_at = clock.passed()
 
     async def run(self) -> None:
         """Works until cancelled. Raises Torn where it must not go on."""
@@ -57,7 +68,13 @@ class Group(ConsumerRebalanceListener):  # type: ignore[misc]  # the library has
             await self._start()
             self._watchdog.start()
             async with asyncio.TaskGroup() as together:
-                for work in (self._fetch(), self._look_now_and_then(), self._commit_now_and_then(), self._until_torn()):
+                for work in (
+                    self._fetch(),
+                    self._look_now_and_then(),
+                    self._ask_for_ends(),
+                    self._commit_now_and_then(),
+                    self._until_torn(),
+                ):
                     together.create_task(work)
         finally:
             self._watchdog.stop()
@@ -108,6 +125,7 @@ class Group(ConsumerRebalanceListener):  # type: ignore[misc]  # the library has
 
     async def on_partitions_revoked(self, revoked: set[TopicPartition]) -> None:
         """Ends the batches that are under way; nothing more is done."""
+        self.joined = False
         await self._give_up({partition.partition for partition in revoked})
 
     async def on_partitions_assigned(self, assigned: set[TopicPartition]) -> None:
@@ -128,6 +146,7 @@ class Group(ConsumerRebalanceListener):  # type: ignore[misc]  # the library has
     async def _keep(self, worker: Worker) -> None:
         await worker.run()
         if not worker.stopping:
+            self.fenced += 1
             await asyncio.sleep(FENCED_SECONDS)
             self._tear(f"shard {worker.shard} belongs to another process, but the group still gives it to us")
 
@@ -161,14 +180,19 @@ class Group(ConsumerRebalanceListener):  # type: ignore[misc]  # the library has
         ends = await self._consumer.end_offsets(places)
         return {place.topic: Range(ids[place.topic], beginnings[place], ends[place]) for place in places}
 
-    def lags(self, worker: Worker) -> Mapping[str, int]:
-        """How many records of each topic Kafka is known to have that the worker has not taken in."""
-        found = {}
-        for topic, offset in worker.watch.offsets.items():
+    def lags(self, worker: Worker) -> Mapping[str, Lag]:
+        """What waits for a worker, of each topic."""
+        known = {}
+        for topic in worker.watch.offsets:
             with suppress(AssertionError):  # what the library raises here for a partition that is not ours
-                end = self._consumer.highwater(TopicPartition(topic, worker.shard))
-                found[topic] = max(0, (end or 0) - offset)
-        return found
+                known[topic] = self._consumer.highwater(TopicPartition(topic, worker.shard)) or 0
+        return worker.lags(known)
+
+    @property
+    def trouble(self) -> tuple[str, str] | None:
+        """Why nobody knows what there is to do, as a worker's trouble is told; None where Kafka answers."""
+        silent = clock.passed() - self._heard_at
+        return ("kafka", f"Kafka has not answered for {silent:.0f} s") if silent > SILENT_SECONDS else None
 
     def rewind(self, shard: int, offsets: Mapping[str, int]) -> None:
         """Fetches from here on."""
@@ -204,6 +228,23 @@ class Group(ConsumerRebalanceListener):  # type: ignore[misc]  # the library has
                 for worker in self.workers.values():
                     if worker.watch.owned and worker.watch.incarnations != ids:
                         worker.look_again()
+
+    async def _ask_for_ends(self) -> None:
+        """By a request of its own, whatever becomes of the fetching. A reader that is given nothing, though Kafka has it, is not kept."""
+        while True:
+            workers = [worker for worker in self.workers.values() if worker.watch.owned]
+            asked_at = clock.now().timestamp()
+            with suppress(*AWAY):
+                async with asyncio.timeout(ENDS_SECONDS):
+                    ends = await self._consumer.end_offsets([TopicPartition(topic, one.shard) for one in workers for topic in self._topics])
+                    if not workers:
+                        await self._topic_ids()
+                self._heard_at = clock.passed()
+                for worker in workers:
+                    worker.heard_ends({place.topic: end for place, end in ends.items() if place.partition == worker.shard}, asked_at)
+            if hung := sorted(worker.shard for worker in workers if worker.hung):
+                self._tear(f"nothing is fetched for the shards {hung}, though Kafka has records")
+            await asyncio.sleep(ENDS_EVERY_SECONDS)
 
     async def _commit_now_and_then(self) -> None:
         while True:

@@ -329,7 +329,7 @@ class Shard(Worker):
     @property
     def trouble(self) -> tuple[str, str] | None:
         """The shard's, or its relay's."""
-        return self.watch.trouble or (self._relay.trouble if self._relay else None)
+        return super().trouble or (self._relay.trouble if self._relay else None)
 
     @property
     def relayed(self) -> int:

@@ -19,6 +19,7 @@ from shared import clock
 from shared.errors import kind_of
 from shared.machine.head import Fenced, Stopped
 from shared.machine.patience import PASSING
+from shared.machine.progress import Lag, Progress
 from shared.machine.told import Record
 
 PAUSE_FIRST_SECONDS, PAUSE_MAX_SECONDS = 0.2, 10.0
@@ -88,7 +89,7 @@ class Worker(ABC):
     def __init__(self, shard: int, feed: Feed, batch_records: int) -> None:
         """`batch_records`: most records of a batch."""
         self.shard, self.feed, self.batch_records = shard, feed, batch_records
-        self.watch = Watch()
+        self.watch, self.progress = Watch(), Progress()
         self.stopping = False
         """Whether it was told to stop."""
         self._inbox: deque[Record] = deque()
@@ -123,6 +124,7 @@ class Worker(ABC):
         """Works for ever, whatever happens, until told to stop or until somebody else has the shard."""
         pause = PAUSE_FIRST_SECONDS
         while not self.stopping:
+            self.progress.working_since = clock.passed()
             self.feed.pause(self.shard)
             self._inbox.clear()
             self._inbox_bytes = 0
@@ -140,10 +142,23 @@ class Worker(ABC):
             if not self.stopping:
                 await asyncio.sleep(pause)
 
+    def heard_ends(self, ends: Mapping[str, int], asked_at: float) -> None:
+        """Kafka said where the topics end. `asked_at`: when it was asked, in seconds since 1970."""
+        self.progress.heard(ends, asked_at, self.watch.offsets)
+
+    def lags(self, known: Mapping[str, int]) -> Mapping[str, Lag]:
+        """What waits of each topic. `known`: where the topics end at least."""
+        return self.progress.lags(self.watch.offsets, self._inbox, known)
+
     @property
     def trouble(self) -> tuple[str, str] | None:
         """The cause in a word, and what to do; None while all is well."""
-        return self.watch.trouble
+        return self.watch.trouble or self.progress.stalled(self.watch.offsets, len(self._inbox))
+
+    @property
+    def hung(self) -> bool:
+        """Whether it waits for records that Kafka has and does not give."""
+        return self.watch.owned and self.progress.hung(self.watch.offsets, len(self._inbox))
 
     @property
     def relayed(self) -> int:
@@ -182,6 +197,7 @@ class Worker(ABC):
                 begin[topic] = expected
         self.watch.offsets = begin
         self.watch.incarnations = {topic: there.incarnation for topic, there in ranges.items()}
+        self.progress.begin(begin)
         self.feed.rewind(self.shard, begin)
         self._began = clock.passed()
         self.watch.owned = True
@@ -197,6 +213,7 @@ class Worker(ABC):
         """
         beside = list(beside)
         self._look_beside(beside)
+        self.progress.working_since = None
         while not self._inbox and not self.stopping and not self._again:
             self._wake.clear()
             until_due = IDLE_SECONDS if due_at is None else (due_at - clock.now()).total_seconds()
@@ -208,6 +225,7 @@ class Worker(ABC):
                     break
         if self._again:
             raise Stopped("kafka", "what Kafka has is not what it had; looking again")
+        self.progress.working_since = clock.passed()
         found: list[Record] = []
         size = 0
         for record in self._inbox:
@@ -228,8 +246,9 @@ class Worker(ABC):
 
     def _taken(self, records: int) -> None:
         """So many were taken in."""
-        for _ in range(records):
-            self._inbox_bytes -= _bytes(self._inbox.popleft())
+        taken = [self._inbox.popleft() for _ in range(records)]
+        self._inbox_bytes -= sum(map(_bytes, taken))
+        self.progress.taken(taken)
         self._well()
         if self._paused and len(self._inbox) < self.batch_records and self._inbox_bytes < BATCH_BYTES:
             self._paused = False
