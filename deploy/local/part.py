@@ -18,7 +18,7 @@ import psutil
 TETHER = Path(__file__).with_name("tether.py")
 FIRST_PAUSE_SECONDS = 0.2
 LONGEST_PAUSE_SECONDS = 10.0
-HEALTHY_SECONDS = 30.0
+HEALTHY_SECONDS = 5.0
 """After so long in health the next death is a new one: the pauses begin anew."""
 READY_EVERY_SECONDS = 0.05
 FIRST_START_DEATHS = 3

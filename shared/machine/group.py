@@ -21,6 +21,8 @@ FETCH_BYTES = 4 * 1024 * 1024
 RETRY_SECONDS = 0.5
 LOOK_EVERY_SECONDS = 60.0
 """How often the topics' ids are compared."""
+HEARTBEATS = 10
+"""So many in the time of a session: by the answer to one a member learns that shards are shared out anew."""
 COMMIT_EVERY_SECONDS = 5.0
 """How often Kafka is told how far we are, for whoever watches lags. We ourselves go by the database."""
 GIVE_UP_SECONDS = 10.0
@@ -85,7 +87,7 @@ class Group(ConsumerRebalanceListener):  # type: ignore[misc]  # the library has
     def _make_consumer(self) -> AIOKafkaConsumer:
         return self._kafka.consumer(
             group_id=self._name, partition_assignment_strategy=(ByShard,), session_timeout_ms=self._session_timeout_ms,
-            heartbeat_interval_ms=self._session_timeout_ms // 5, fetch_max_wait_ms=POLL_MS, max_partition_fetch_bytes=FETCH_BYTES,
+            heartbeat_interval_ms=self._session_timeout_ms // HEARTBEATS, fetch_max_wait_ms=POLL_MS, max_partition_fetch_bytes=FETCH_BYTES,
             retry_backoff_ms=100, metadata_max_age_ms=60_000,
         )  # fmt: skip
 

@@ -23,6 +23,8 @@ from shared.machine.progress import Lag, Progress
 from shared.machine.told import Record
 
 PAUSE_FIRST_SECONDS, PAUSE_MAX_SECONDS = 0.2, 10.0
+PAUSE_AWAY_SECONDS = 0.5
+"""The longest pause where a server is away: it is asked often whether it is back, since that costs it little."""
 INBOX_BATCHES = 4
 """Batches' worth of records that wait in memory before fetching pauses."""
 BATCH_BYTES = 8 * 1024 * 1024
@@ -136,7 +138,8 @@ class Worker(ABC):
                 return
             except Exception as error:  # noqa: BLE001 - a shard's fault is its own: the others go on
                 self._troubled(error)
-                pause = PAUSE_FIRST_SECONDS if self._went_well else min(pause * 2, PAUSE_MAX_SECONDS)
+                longest = PAUSE_AWAY_SECONDS if is_away(error) else PAUSE_MAX_SECONDS
+                pause = PAUSE_FIRST_SECONDS if self._went_well else min(pause * 2, longest)
             finally:
                 self.watch.owned = False
             if not self.stopping:
@@ -273,6 +276,12 @@ class Worker(ABC):
 def passes(error: BaseException) -> bool:
     """Whether it is the servers' or the clocks' trouble, which passes by itself, and not that of what was being decided."""
     return isinstance(error, (Stopped, KafkaError, *PASSING)) and not isinstance(error, OURS)
+
+
+def is_away(error: BaseException) -> bool:
+    """Whether a server could not be reached, or ended the connection."""
+    gone = (asyncpg.PostgresConnectionError, asyncpg.CannotConnectNowError, asyncpg.AdminShutdownError, asyncpg.CrashShutdownError)
+    return isinstance(error, (KafkaError, OSError, asyncpg.InterfaceError, *gone))
 
 
 def _bytes(record: Record) -> int:
