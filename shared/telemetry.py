@@ -25,6 +25,9 @@ from starlette.types import ASGIApp
 from shared.errors import kind_of, places_of
 
 STOP_SECONDS = 5
+"""How long requests may take to end when the process is told to stop."""
+CONNECTIONS_MAX = 2_000
+"""Connections to a process's port; whoever comes beyond them is turned away with 503."""
 FAILED = 75
 """The exit code where the work could not go on."""
 
@@ -133,7 +136,16 @@ async def serve(work: Coroutine[Any, Any, None], app: ASGIApp, bind: str, port: 
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, ended.set)
     quiet = _Quiet(
-        uvicorn.Config(app, host=bind, port=port, log_config=None, access_log=False, timeout_graceful_shutdown=STOP_SECONDS, lifespan="off")
+        uvicorn.Config(
+            app,
+            host=bind,
+            port=port,
+            log_config=None,
+            access_log=False,
+            timeout_graceful_shutdown=STOP_SECONDS,
+            lifespan="off",
+            limit_concurrency=CONNECTIONS_MAX,
+        )
     )
     answering = [asyncio.create_task(quiet.serve())] if port else []
     working, waiting = asyncio.create_task(work), asyncio.create_task(ended.wait())

@@ -10,6 +10,7 @@ from fastapi import FastAPI
 from services.console import pages
 from services.console.api import asking, problems, published, reading
 from services.console.api.answers import Answers
+from services.console.api.crowd import Crowd
 from services.console.api.door import LoopbackOnly
 from services.console.pages import documents
 from services.console.projections.outcomes import Outcomes
@@ -40,6 +41,7 @@ def make_app(settings: Settings, figures: Figures) -> FastAPI:
     app.openapi = lambda: published.openapi_of(app)  # type: ignore[method-assign]  # as FastAPI's documentation has it
     app.state.settings = settings
     problems.install(app, pages.problem)
+    app.add_middleware(Crowd)
     app.add_middleware(LoopbackOnly)
     app.router.routes.extend(telemetry.health_routes(figures.registry, figures.ready))
     for router in (reading.router, asking.router, published.router, pages.router, documents.router):

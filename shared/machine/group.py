@@ -17,7 +17,8 @@ from shared.machine.worker import Range, Worker
 
 POLL_MS = 500
 POLL_RECORDS = 2_000
-FETCH_BYTES = 4 * 1024 * 1024
+FETCH_BYTES = 1024 * 1024
+"""Of one partition, fetched ahead; a single larger record still comes, alone."""
 RETRY_SECONDS = 0.5
 LOOK_EVERY_SECONDS = 60.0
 """How often the topics' ids are compared."""

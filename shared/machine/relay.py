@@ -34,6 +34,8 @@ MESSAGE_BYTES_MAX = 2 * 1024 * 1024
 """What topics take: an event may be somewhat larger than the input it came from, which Kafka's own limit of 1 MiB bounds."""
 HELD_ROWS = 4 * BATCH_ROWS
 """Rows kept in memory for sending; those beyond are read from the ledger when their turn comes."""
+HELD_BYTES = 4 * 1024 * 1024
+"""Of their bodies."""
 NOTED_EVERY_SECONDS = 0.25
 ACKNOWLEDGED_SECONDS = 30.0
 RETRY_SECONDS = 0.5
@@ -101,6 +103,7 @@ class Relay:
         self.trouble: tuple[str, str] | None = None
         """Why nothing has been acknowledged for a while, as a worker's trouble is told; None while all is well."""
         self._held: deque[LedgerRow] = deque()
+        self._held_bytes = 0
         self._more = asyncio.Event()
         self._unnoted: list[tuple[int, datetime]] = []
 
@@ -109,8 +112,10 @@ class Relay:
         if not rows:
             return
         next_held = self._held[-1].position + 1 if self._held else self.place + 1
-        if rows[0].position == next_held and len(self._held) < HELD_ROWS:
+        size = sum(len(row.body) for row in rows)
+        if rows[0].position == next_held and len(self._held) < HELD_ROWS and self._held_bytes + size <= HELD_BYTES:
             self._held.extend(rows)
+            self._held_bytes += size
         self.end = max(self.end, rows[-1].position)
         self._more.set()
 
@@ -133,10 +138,11 @@ class Relay:
     @patiently
     async def _next(self) -> Sequence[LedgerRow]:
         while self._held and self._held[0].position <= self.place:
-            self._held.popleft()
+            self._held_bytes -= len(self._held.popleft().body)
         if self._held and self._held[0].position == self.place + 1:
             return [self._held[number] for number in range(min(BATCH_ROWS, len(self._held)))]
         self._held.clear()
+        self._held_bytes = 0
         async with self._pool.acquire() as connection:
             return await store.read_ledger(connection, self.shard, self.place, BATCH_ROWS)
 

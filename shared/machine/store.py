@@ -27,8 +27,15 @@ DUE_MAX = 500
 """Most timers of one batch."""
 SILENCE_SECONDS = 2.0
 """A session that says nothing for so long in a transaction is ended by the server, so that it keeps no head locked."""
-SESSION = {"idle_in_transaction_session_timeout": str(int(SILENCE_SECONDS * 1000)), "statement_timeout": "30000", "timezone": "UTC"}
-"""Milliseconds."""
+STATEMENT_SECONDS = 30.0
+"""The longest that a statement may take before the server ends it."""
+COMMAND_SECONDS = 60.0
+"""The longest that PostgreSQL is waited for, should it not even do that."""
+SESSION = {
+    "idle_in_transaction_session_timeout": f"{SILENCE_SECONDS * 1000:.0f}",
+    "statement_timeout": f"{STATEMENT_SECONDS * 1000:.0f}",
+    "timezone": "UTC",
+}
 
 log = structlog.get_logger()
 
@@ -91,7 +98,7 @@ class TimerChanges:
 async def connect(dsn: str, service: str, connections: int) -> asyncpg.Pool:
     """A service's pool. Waits for PostgreSQL as long as it takes."""
     settings = {**SESSION, "application_name": f"makegood {service}", "search_path": service}
-    return await asyncpg.create_pool(dsn, min_size=1, max_size=connections, server_settings=settings, command_timeout=60)
+    return await asyncpg.create_pool(dsn, min_size=1, max_size=connections, server_settings=settings, command_timeout=COMMAND_SECONDS)
 
 
 # ---- the head --------------------------------------------------------------------------------------------------------------

@@ -27,7 +27,7 @@ PAUSE_AWAY_SECONDS = 0.5
 """The longest pause where a server is away: it is asked often whether it is back, since that costs it little."""
 INBOX_BATCHES = 4
 """Batches' worth of records that wait in memory before fetching pauses."""
-BATCH_BYTES = 8 * 1024 * 1024
+BATCH_BYTES = 2 * 1024 * 1024
 """Most bytes of a batch's records; a single larger one still goes, alone."""
 WELL_AFTER_SECONDS = 3.0
 """After so long without trouble and without anything to do, a worker is well again."""
