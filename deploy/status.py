@@ -119,7 +119,7 @@ async def _ready(http: httpx.AsyncClient, name: str, address: str) -> dict[str, 
         silence = f"it does not answer at {address} ({str(error) or type(error).__name__})"
     return {
         "service": name, "ready": bool(told.get("ready")), "silence": silence, "waits": told.get("waits"),
-        "shards": len(told.get("shards", [])), "troubles": told.get("troubles", {}),
+        "shards": len(told.get("shards", [])), "behind": told.get("behind"), "troubles": told.get("troubles", {}),
     }  # fmt: skip
 
 

@@ -45,12 +45,12 @@ def _show(found: Status) -> None:
     if found.parts:
         rows = [
             [
-                part["name"], _state(part, ready.get(part["name"])), output.moment(part["since"]), part["pid"] or "–", part["restarts"],
-                part["address"],
+                part["name"], _state(part, ready.get(part["name"])), _behind(ready.get(part["name"])), output.moment(part["since"]),
+                part["pid"] or "–", part["restarts"], part["address"],
             ]
             for part in found.parts
         ]  # fmt: skip
-        output.table(["part", "state", "since", "pid", "restarts", "address"], rows, right=(3, 4))
+        output.table(["part", "state", "behind", "since", "pid", "restarts", "address"], rows, right=(2, 4, 5))
     if found.counts:
         if found.parts:
             output.show()
@@ -65,3 +65,9 @@ def _show(found: Status) -> None:
 def _state(part: Mapping[str, Any], service: Mapping[str, Any] | None) -> str:
     """A part's state; of a service, whether it does its work, too."""
     return "in trouble" if part["state"] == State.READY and service is not None and not service["ready"] else str(part["state"])
+
+
+def _behind(service: Mapping[str, Any] | None) -> str:
+    """How old the oldest record is that waits for a service."""
+    behind = service["behind"] if service else None
+    return f"{behind['seconds']:,.1f} s" if behind else ""

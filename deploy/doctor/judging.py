@@ -25,6 +25,8 @@ ADVICE = {
     "kafka": "it goes on by itself when Kafka answers",
     "database": "it goes on by itself when PostgreSQL answers",
     "rules": "a newer release decided here: run that one again, or a later one",
+    "stalled": "the service's log may tell why; where it does not pass, end the process: it is started again",
+    "relay": "it goes on by itself when Kafka takes it; where it refuses a record, its log and the service's tell why",
     "failed": "a fault of makegood's own, to be reported with the service's log; it is tried again by itself",
 }
 """What to do about a shard that can't go on, by the cause."""
@@ -194,6 +196,15 @@ def _late(readers: Mapping[Shard, Behind], clock: datetime) -> Iterator[str]:
         yield f"events that {service}, {shards_in_words(shards)}, decided {waits[service].total_seconds():.0f} s ago"
 
 
+def busy(seen: Seen) -> Iterator[Finding]:
+    """Has any service more to do than it can?"""
+    for service in seen.status.services:
+        behind = service.get("behind")
+        if behind and behind["seconds"] > BEHIND_MAX.total_seconds() and service["ready"]:
+            what = f"{service['service']} is busy: {behind['records']:,} records wait, the oldest for {behind['seconds']:,.0f} s"
+            yield note("lag", f"{what}; where that lasts, more processes of it share the shards out, up to one a shard")
+
+
 def damage(seen: Seen) -> Iterator[Finding]:
     """Is what is stored what was written?"""
     for what in seen.database.damaged if seen.database else ():
@@ -295,7 +306,7 @@ def settings(seen: Seen) -> Iterator[Finding]:
 
 
 QUESTIONS: Sequence[Callable[[Seen], Iterable[Finding]]] = (
-    processes, releases, servers, topics, incarnations, offsets, damage, ledgers, troubles, relays, parked, policies, clocks, disk,
+    processes, releases, servers, topics, incarnations, offsets, damage, ledgers, troubles, busy, relays, parked, policies, clocks, disk,
     settings,
 )  # fmt: skip
 """All of them, in the order of the answers."""

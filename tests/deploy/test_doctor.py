@@ -48,7 +48,7 @@ DATABASE = DatabaseSeen(
     timedelta(milliseconds=2), dict.fromkeys((*SERVICES, "console"), ""),
 )  # fmt: skip
 PART = {"name": "intake", "state": "ready", "restarts": 0, "log": "/home/logs/intake.log"}
-SERVICE = {"service": "intake", "ready": True, "waits": None, "shards": SHARDS, "troubles": {}}
+SERVICE = {"service": "intake", "ready": True, "waits": None, "shards": SHARDS, "behind": {"records": 0, "seconds": 0.0}, "troubles": {}}
 WELL = Seen(
     "/home", False, Status("/home", "running", parts=[PART], services=[SERVICE]), KAFKA, "", DATABASE, "", 50 * 2**30, 100 * 2**30, "1", "1"
 )  # fmt: skip
@@ -193,6 +193,11 @@ def test_a_wrong_cluster_makes_no_other_findings_about_its_topics_offsets():
 NOTES = {
     "records that could not be read": (database(parked={"intake": {"undecodable": 2}}), "parked", "2 undecodable"),
     "another policy in some shards": (heads(policy="another digest"), "policy", "not the same in every shard"),
+    "a service has more to do than it can": (
+        status(services=[{**SERVICE, "behind": {"records": 4321, "seconds": 34.2}}]),
+        "lag",
+        "intake is busy: 4,321 records wait, the oldest for 34 s",
+    ),
     "a part was started again": (status(parts=[{**PART, "restarts": 2}]), "processes", "intake (2)"),
     "no checksums": (postgres(data_checksums="off"), "postgres", "data checksums are off"),
 }
