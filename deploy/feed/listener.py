@@ -10,9 +10,13 @@ from aiokafka import AIOKafkaConsumer, ConsumerRecord, TopicPartition
 from aiokafka.errors import KafkaError
 
 POLL_MS = 200
+"""How long it listens before it looks about."""
 RECORDS_MAX = 5_000
+"""Events taken at a time, at most."""
 RETRY_SECONDS = 1.0
+"""Between two attempts to reach Kafka."""
 CLOSE_SECONDS = 5.0
+"""How long a consumer may take to end."""
 
 log = structlog.get_logger()
 

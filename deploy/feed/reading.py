@@ -31,6 +31,7 @@ LINE_BYTES_MAX = 4 * 1024 * 1024
 FIELD_CHARACTERS_MAX = 16 * 1024 * 1024
 """A longer field is no field: a quotation mark was not closed. Up to here, what is too long is refused by what it means."""
 LOOKED_AT_BYTES = 8192
+"""The beginning of a file by which its encoding and its kind are told."""
 ODD_MAX = 0.1
 """Of a file's beginning, the share of what is no character of a text: more than that is no text."""
 UTF_16 = (b"\xff\xfe", b"\xfe\xff")

@@ -20,12 +20,17 @@ from shared.kafka import stop_producer
 DELIVERY_MS = 60_000
 """How long a producer tries to get a record through before it gives up and another one takes its place, in milliseconds."""
 LINGER_MS = 5
+"""How long a record waits for others to be sent with, at most."""
 BATCH_BYTES = 131_072
+"""Records sent together, at most."""
 RECORD_BYTES_MAX = 1_000_000
 """The broker's own limit on a batch, less its overhead."""
 UNACKNOWLEDGED_MAX = 20_000
+"""Records on their way, at most: then no more are taken."""
 RETRY_SECONDS = 1.0
+"""Before what was not acknowledged is sent again."""
 CLOSE_SECONDS = 5.0
+"""How long a producer may take to end."""
 
 log = structlog.get_logger()
 

@@ -4,7 +4,7 @@ import sys
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
-from deploy.reference import apis, catalogue, commands, settings, tables
+from deploy.reference import apis, catalogue, commands, limits, settings, tables
 
 PLACE = Path(__file__).parents[2] / "docs" / "reference"
 PAGES: Mapping[str, Callable[[], str]] = {
@@ -12,6 +12,7 @@ PAGES: Mapping[str, Callable[[], str]] = {
     "refusals.md": catalogue.refusals,
     "topics.md": catalogue.topics,
     "settings.md": settings.page,
+    "limits.md": limits.page,
     "command-line.md": commands.page,
     "tables.md": tables.page,
     "openapi.json": apis.openapi,

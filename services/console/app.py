@@ -27,6 +27,7 @@ from shared.settings import Settings, load
 
 NAME = "console"
 CONNECTIONS = 10
+"""Connections to PostgreSQL, for the projections and for whoever asks."""
 VERSION = "1"
 
 API = """

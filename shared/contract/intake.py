@@ -49,7 +49,9 @@ from shared.contract.values import (
 )
 
 DETAILS_MAX = 50
+"""Texts by name beside the fields of a submission."""
 DETAIL_MAX = 2000
+"""Characters of such a text."""
 
 Digest = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{64}$")]
 """SHA-256 in hex, of a submission's bytes. Nothing keys it, and what it is of is personal: whoever guesses the words can tell that they

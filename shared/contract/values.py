@@ -10,11 +10,17 @@ from uuid import UUID
 from pydantic import AfterValidator, AwareDatetime, BaseModel, BeforeValidator, ConfigDict, Field, StringConstraints
 
 REFERENCE_MAX = 200
+"""Characters of a reference."""
 SHORT_TEXT_MAX = 500
+"""Characters of a line."""
 LONG_TEXT_MAX = 10_000
+"""Characters of a text."""
 NARRATIVE_MAX = 60_000
+"""Characters of what somebody tells."""
 LIST_MAX = 100
+"""Entries of a list."""
 YEAR_MIN, YEAR_MAX = 1900, 2199
+"""Of a time that somebody names."""
 NAMED = re.compile(r"^[^\x00-\x1f\x7f]+$")
 
 ACTOR = re.compile(r"(person|team|system):[^\s\x00-\x1f\x7f]{1,190}")

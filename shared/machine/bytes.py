@@ -17,7 +17,9 @@ GENESIS = bytes(32)
 NULL = 0xFFFFFFFF
 """The length that stands for a header's null value."""
 HEADERS_MAX = 64
+"""Headers of a record that is read; one with more is parked."""
 HEADER_BYTES_MAX = 16_384
+"""Their bytes, names and values together."""
 
 
 def pack(parts: Sequence[bytes]) -> bytes:

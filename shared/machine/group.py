@@ -16,10 +16,13 @@ from shared.machine.watchdog import Watchdog
 from shared.machine.worker import Range, Worker
 
 POLL_MS = 500
+"""How long fetching waits for records before it looks about."""
 POLL_RECORDS = 2_000
+"""Records handed to the workers at a time, at most."""
 FETCH_BYTES = 1024 * 1024
 """Of one partition, fetched ahead; a single larger record still comes, alone."""
 RETRY_SECONDS = 0.5
+"""Between two attempts to reach Kafka."""
 LOOK_EVERY_SECONDS = 60.0
 """How often the topics' ids are compared."""
 HEARTBEATS = 10

@@ -28,6 +28,7 @@ from shared.machine.records import Headers, event_headers, event_key, request_he
 from shared.machine.told import Reader
 
 BATCH_ROWS = 500
+"""Ledger rows sent at a time, at most."""
 BATCH_BYTES = 512 * 1024
 """Of a Kafka batch; a single larger record still goes, alone."""
 MESSAGE_BYTES_MAX = 2 * 1024 * 1024
@@ -37,11 +38,15 @@ HELD_ROWS = 4 * BATCH_ROWS
 HELD_BYTES = 4 * 1024 * 1024
 """Of their bodies."""
 NOTED_EVERY_SECONDS = 0.25
+"""How often the place is noted, at most."""
 ACKNOWLEDGED_SECONDS = 30.0
+"""How long Kafka may take to acknowledge a batch before it is sent again."""
 RETRY_SECONDS = 0.5
+"""Before what was not acknowledged is sent again."""
 STUCK_SECONDS = 10.0
 """After so long without acknowledgement /readyz says so."""
 CLOSE_SECONDS = 5.0
+"""How long a producer may take to end."""
 
 Outgoing = tuple[bytes, bytes, int, Headers]
 """A record's key, value, time in milliseconds, headers."""

@@ -55,6 +55,7 @@ LEDGER_COLUMNS = (
 _JOURNAL = ", ".join(f'"{column}"' for column in JOURNAL_COLUMNS)
 _LEDGER = ", ".join(LEDGER_COLUMNS)
 STREAMED_ROWS = 2_000
+"""Rows read at a time where a whole ledger or journal is read."""
 
 
 @dataclass(frozen=True, slots=True)

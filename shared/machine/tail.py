@@ -19,7 +19,9 @@ from shared.machine.store import Connection
 LOOKED_BACK = 100
 """So many records at the end of a partition are looked through: others than we may have written there, by mistake."""
 PATIENCE_SECONDS = 10.0
+"""How long Kafka may take to say what it has last."""
 WAIT_MS = 100
+"""How long Kafka waits for something to hand over."""
 
 
 class Tail:

@@ -7,6 +7,7 @@ import threading
 import time
 
 STALLED_SECONDS = 30.0
+"""After so long without a turn of the loop the process ends."""
 EXIT_CODE = 70
 
 

@@ -23,6 +23,7 @@ from shared.machine.progress import Lag, Progress
 from shared.machine.told import Record
 
 PAUSE_FIRST_SECONDS, PAUSE_MAX_SECONDS = 0.2, 10.0
+"""Before a shard that could not go on is begun anew: each time twice as long, up to a longest."""
 PAUSE_AWAY_SECONDS = 0.5
 """The longest pause where a server is away: it is asked often whether it is back, since that costs it little."""
 INBOX_BATCHES = 4
@@ -32,7 +33,9 @@ BATCH_BYTES = 2 * 1024 * 1024
 WELL_AFTER_SECONDS = 3.0
 """After so long without trouble and without anything to do, a worker is well again."""
 IDLE_SECONDS = 1.0
+"""How long a worker without records waits before it looks about."""
 DUE_POLL_SECONDS = 0.02
+"""The shortest that it waits for a timer."""
 OURS = (ValueError, asyncpg.DataError, asyncpg.IntegrityConstraintViolationError, asyncpg.SyntaxOrAccessError)
 """What PostgreSQL, or the library before it, answers to a mistake of ours: it does not pass by itself."""
 

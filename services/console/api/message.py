@@ -30,7 +30,9 @@ SOURCE = "/console"
 OPERATOR = "person:operator"
 """Who asks, until there are logins."""
 WAIT_MAX_SECONDS = 30
+"""The longest that a request waits for an outcome."""
 SEND_SECONDS = 10.0
+"""How long Kafka may take to acknowledge what is asked."""
 PREFERENCES = re.compile(r'(?:"(?:\\.|[^"\\])*"|[^",])+')
 WAIT = re.compile(r"\s*wait\s*(?:=\s*(?P<word>[^\s;]*)\s*)?(?:;.*)?", re.IGNORECASE | re.DOTALL)
 SECONDS = re.compile(r"0*([0-9]+)")

@@ -23,9 +23,13 @@ from shared.contract.machine import CommandRefused, InputParked
 from shared.contract.values import REFERENCE_MAX, At, printable
 
 PAGE_MAX = 500
+"""Complaints on a page of the list, at most."""
 POSITION_MAX = 2**63 - 1
+"""What PostgreSQL's bigint holds."""
 SHARD_MAX = 2**31 - 1
+"""What PostgreSQL's integer holds."""
 HISTORY_MAX = 1_000
+"""Events on a page of a history, at most."""
 LISTED = ", ".join(Listed.model_fields)
 """The columns that the list shows: they are called as it calls them."""
 WHERES = ("own", "fix", "deliver", "retrain", "settled")

@@ -46,10 +46,10 @@ class Report:
         return "\n".join(lines)
 
 
-async def chaos(minutes: float, seed: int, rate: float = RATE) -> Report:
+async def chaos(minutes: float, seed: int, rate: float = RATE, *, keep: bool = False) -> Report:
     """A run of so many minutes, and what was found afterwards."""
     report = Report(seed)
-    async with started() as fleet:
+    async with started(keep=keep) as fleet:
         faults, heads, load = Faults(fleet, seed), Heads(fleet.database), Load(fleet, seed, rate)
         recoveries = Recoveries(fleet, heads, faults)
         watching, sending = asyncio.create_task(heads.watch()), asyncio.create_task(load.send())
@@ -137,13 +137,14 @@ def main() -> int:
     words.add_argument("minutes", type=float)
     words.add_argument("--seed", type=int, default=time.time_ns() % 1_000_000)
     words.add_argument("--rate", type=float, default=RATE, help="complaints a second")
+    words.add_argument("--keep", action="store_true", help="leave what the processes logged and stored")
     words.add_argument("--log", action="store_true", help="print every fault with its time")
     told = words.parse_args()
     structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.CRITICAL))
     logging.getLogger("aiokafka").setLevel(logging.CRITICAL)
     say(f"chaos for {told.minutes:g} minutes, seed {told.seed}")
     try:
-        report = asyncio.run(chaos(told.minutes, told.seed, told.rate))
+        report = asyncio.run(chaos(told.minutes, told.seed, told.rate, keep=told.keep))
     except Violated as violated:
         report = violated.report
     say("\n".join([*(report.log if told.log else ()), str(report)]))

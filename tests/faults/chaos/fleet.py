@@ -94,7 +94,7 @@ async def _is_ready(client: httpx.AsyncClient, replica: Replica) -> bool:
 
 
 @asynccontextmanager
-async def started() -> AsyncIterator[Fleet]:
+async def started(*, keep: bool = False) -> AsyncIterator[Fleet]:
     """A fleet of one's own, ready. Its folder is left where the block raises, for whoever wants to know why."""
     home = Path(tempfile.mkdtemp(prefix="makegood-chaos-"))
     with patch.dict(os.environ):
@@ -102,7 +102,8 @@ async def started() -> AsyncIterator[Fleet]:
             os.environ.pop(name, None)
         async with _running(home) as fleet:
             yield fleet
-    shutil.rmtree(home, ignore_errors=True)
+    if not keep:
+        shutil.rmtree(home, ignore_errors=True)
 
 
 @asynccontextmanager
