@@ -13,6 +13,7 @@ import shutil
 import signal
 import stat
 import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -42,6 +43,7 @@ SETTINGS = {
     "log_timezone": "UTC",
     "log_line_prefix": "%m [%p] %u@%d ",
     "unix_socket_directories": "",  # a home may lie deeper than the 107 bytes that a socket's path may have
+    **({"recovery_init_sync_method": "syncfs"} if sys.platform == "linux" else {}),  # after a crash: not thousands of files one by one
 }
 
 
