@@ -114,7 +114,7 @@ async def _looked_at(fleet: Fleet, load: Load) -> Sequence[str]:
     try:
         ends = await topics.ends(fleet.kafka, TOPICS)
         return [
-            *await checks.proven(fleet),
+            *await checks.proven(fleet.kafka, fleet.database),
             *await checks.journalled(connection, ends),
             *await checks.kept(connection, load.acknowledged),
             *await checks.timers(connection),

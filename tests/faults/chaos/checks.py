@@ -14,7 +14,6 @@ import asyncpg
 from shared.contract.envelope import SERVICES, commands_topic
 from shared.contract.machine import CommandRefused, TimerDue
 from tests.faults.chaos.asking import Answers
-from tests.faults.chaos.fleet import Fleet
 from tests.faults.chaos.load import Acknowledged
 
 SHOWN = 5
@@ -37,10 +36,10 @@ def few(what: str, found: Sequence[Any]) -> Iterator[str]:
         yield f"{len(found)} x {what}: {', '.join(map(str, found[:SHOWN]))}"
 
 
-async def proven(fleet: Fleet) -> list[str]:
+async def proven(kafka: str, database: str) -> list[str]:
     """`makegood verify` and `makegood replay --check`: positions, chains, states, timers, places, and every decision made again."""
     found = []
-    env = {**os.environ, "MAKEGOOD_KAFKA": fleet.kafka, "MAKEGOOD_DATABASE": fleet.database}
+    env = {**os.environ, "MAKEGOOD_KAFKA": kafka, "MAKEGOOD_DATABASE": database}
     for words in (("verify",), ("replay", "--check")):
         program = Path(sys.executable).with_name("makegood")
         child = await asyncio.create_subprocess_exec(

@@ -1,12 +1,16 @@
-"""A worker's inbox can't overflow, by number or by size, and a batch is bounded by both."""
+"""A worker's inbox can't overflow, by number or by size, and a batch is bounded by both; nor can what a relay keeps in memory."""
 
 from typing import Any
 
 import pytest
 
 from shared.machine import worker
+from shared.machine.bytes import LedgerRow
+from shared.machine.relay import Relay
 from shared.machine.worker import Worker
 from tests.shared.machine.bench import Record
+from tests.shared.machine.live import STREAMS
+from tests.shared.machine.tally import NOW
 
 
 class Fed:
@@ -75,3 +79,24 @@ async def test_a_record_larger_than_a_batch_goes_alone(fed, monkeypatch):
         sizes.append([len(record.value) for record in found])
         one._taken(len(found))
     assert sizes == [[5_000], [400, 400], [400]]
+
+
+def rows(first, count, size):
+    return [
+        LedgerRow(0, first + n, STREAMS[0], "tally", 1, "t", b"x" * size, 1, NOW, "", "a", "m", STREAMS[0], None, "", b"")
+        for n in range(count)
+    ]
+
+
+async def test_a_relay_keeps_so_many_bytes_in_memory_and_no_more(monkeypatch):
+    monkeypatch.setattr("shared.machine.relay.HELD_BYTES", 1_000)
+    one = Relay(0, 1, "intake", "g1", reader=None, pool=None, outlet=None)
+    one.offer(rows(1, 3, 300))
+    one.offer(rows(4, 3, 300))
+    assert (len(one._held), one.end) == (3, 6), "those beyond are read from the ledger when their turn comes"
+    one.place = 2
+    assert [row.position for row in await one._next()] == [3]
+    one._held.popleft()
+    one.place, one._held_bytes = 3, 0
+    one.offer(rows(4, 3, 300))
+    assert len(one._held) == 3
