@@ -54,8 +54,10 @@ class Overload:
     async def run(self, seconds: float, rate: float, asking: int = ASKING) -> None:
         """Offers so much for so long, then waits until all of it is worked off."""
         looking = asyncio.create_task(self._look())
-        until = time.monotonic() + seconds
-        await asyncio.gather(self._feed(until, rate), *(self._ask(until) for _ in range(asking)))
+        limits = httpx.Limits(max_connections=None, max_keepalive_connections=0)
+        async with httpx.AsyncClient(base_url=self.system.console, timeout=60.0, trust_env=False, limits=limits) as client:
+            until = time.monotonic() + seconds
+            await asyncio.gather(self._feed(until, rate), *(self._ask(client, until) for _ in range(asking)))
         began = time.monotonic()
         await self._drained()
         self.drained_seconds = time.monotonic() - began
@@ -78,20 +80,18 @@ class Overload:
                 await asyncio.sleep(0.02)
             await producer.flush()
 
-    async def _ask(self, until: float) -> None:
+    async def _ask(self, client: httpx.AsyncClient, until: float) -> None:
         """Somebody who waits for an answer, and asks again."""
-        limits = httpx.Limits(max_keepalive_connections=0)
-        async with httpx.AsyncClient(base_url=self.system.console, timeout=60.0, trust_env=False, limits=limits) as client:
-            while time.monotonic() < until:
-                try:
-                    told = {"source": "overload-http", "ref": uuid4().hex, "narrative": "Wet."}
-                    answer = await client.post("/api/complaints", json=told, headers={"Prefer": "wait=10"})
-                    self.answers[answer.status_code] += 1
-                    if answer.status_code == httpx.codes.SERVICE_UNAVAILABLE:
-                        await asyncio.sleep(float(answer.headers.get("Retry-After", 1)))
-                except httpx.HTTPError:
-                    self.answers[0] += 1
-                    await asyncio.sleep(1)
+        while time.monotonic() < until:
+            try:
+                told = {"source": "overload-http", "ref": uuid4().hex, "narrative": "Wet."}
+                answer = await client.post("/api/complaints", json=told, headers={"Prefer": "wait=10"})
+                self.answers[answer.status_code] += 1
+                if answer.status_code == httpx.codes.SERVICE_UNAVAILABLE:
+                    await asyncio.sleep(float(answer.headers.get("Retry-After", 1)))
+            except httpx.HTTPError:
+                self.answers[0] += 1
+                await asyncio.sleep(1)
 
     async def _look(self) -> None:
         while True:
