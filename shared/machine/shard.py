@@ -5,7 +5,8 @@ whatever fails, the same records are simply decided again.
 """
 
 import asyncio
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from uuid import uuid4
@@ -32,7 +33,8 @@ from shared.policy.model import Policy
 DEATHS = 3
 """After so many attempts without a committed batch inputs are tried one by one; after so many of one input alone, it is given up."""
 DECIDING_SECONDS = 0.5
-"""After so long a batch is full, however few inputs it has: PostgreSQL waits for it, and so do the other shards."""
+"""After so long a batch is full, however few inputs it has: PostgreSQL waits for it, and so do the other shards. Those that are decided
+side by side share it."""
 ROOM_ROWS = 100_000
 """So many rows are written at most before room is made again; a piece is made a million rows ahead."""
 ROOM_PAUSE_SECONDS = 10.0
@@ -58,6 +60,17 @@ class Terms:
     """Those known, by digest."""
     default_policy: bytes
     """What an installation begins with: the body of a `PublishPolicy`."""
+    open: int = 0
+    """How many transactions are open: while one is decided the others say nothing to PostgreSQL, which ends those that are silent."""
+
+    @asynccontextmanager
+    async def opened(self) -> AsyncIterator[None]:
+        """While the block lasts a transaction more is open."""
+        self.open += 1
+        try:
+            yield
+        finally:
+            self.open -= 1
 
 
 class TooSlow(Exception):
@@ -79,6 +92,8 @@ class Shard(Worker):
         """How far the topics went from which there was something to read when the shard was taken over: what it died of may be there."""
         self._deciding_seconds = 0.0
         """Of the batch that is under way."""
+        self._most = batch_records
+        """Records of the next batch, at most: fewer after PostgreSQL ended one, on a machine that has too much to do."""
         self._attempted = False
         """Whether the attempt is counted."""
         self._unsettled: tuple[int, str] | None = None
@@ -123,7 +138,7 @@ class Shard(Worker):
             if taken := await self._decide(records, due_max=1 if alone else store.DUE_MAX):
                 self._taken(taken)
             alone = alone - 1 if alone and self._head.attempts else 0
-            records = await self._records(self._cache.next_due, [relaying], limit=1 if alone else 0)
+            records = await self._records(self._cache.next_due, [relaying], limit=1 if alone else self._most)
             if self.stopping:
                 await self._settle()
                 return
@@ -167,11 +182,15 @@ class Shard(Worker):
         """One batch. How many of the records were taken in: due timers go first and may fill it, and it is full after a while."""
         self._deciding_seconds = 0.0
         try:
-            return await self._batch(records, due_max)
+            taken = await self._batch(records, due_max)
         except PASSING as error:
-            if self._deciding_seconds < store.SILENCE_SECONDS:
+            self._most = max(1, len(records) // 2)
+            if self._deciding_seconds < store.SILENCE_SECONDS or len(records) > 1:
                 raise
             raise TooSlow(f"deciding took {self._deciding_seconds:.1f} s, and PostgreSQL waits for {store.SILENCE_SECONDS} s") from error
+        if taken:
+            self._most = min(self.batch_records, 2 * self._most)
+        return taken
 
     async def _batch(self, records: Sequence[Record], due_max: int) -> int:
         """See `_decide`.
@@ -187,7 +206,7 @@ class Shard(Worker):
         """
         began, received_at = clock.passed(), clock.now()
         told = [self.reader.record(record) for record in records]
-        async with self.pool.acquire() as connection, connection.transaction():
+        async with self.pool.acquire() as connection, connection.transaction(), self._terms.opened():
             head, database = await store.lock_head(connection, self.shard, self._head.epoch)
             if not self._cache.holds(head):
                 self._cache.next_due = await store.read_next_due(connection, self.shard)
@@ -201,7 +220,9 @@ class Shard(Worker):
             batch = Batch(self.mind, self.reader, head, now, known)
             batch.rows.received_at = received_at
             deciding = clock.passed()
-            cleared, took = self._fill(batch, due, fresh if len(due) < due_max else [], full_at=deciding + DECIDING_SECONDS)
+            cleared, took = self._fill(
+                batch, due, fresh if len(due) < due_max else [], full_at=deciding + DECIDING_SECONDS / self._terms.open
+            )
             self._deciding_seconds = clock.passed() - deciding
             taken = len(told) if took == len(fresh) else next(n for n, one in enumerate(told) if one is fresh[took])
             if self._is_through(batch.head, taken):

@@ -72,3 +72,23 @@ async def test_who_is_told_to_stop_on_the_way_has_not_died(live):
         assert await live.fetchval("SELECT attempts FROM head WHERE shard = 0") == 0
         if await live.events("intake.Added.v1") == 60:
             break
+
+
+async def test_shards_that_are_decided_side_by_side_do_not_keep_each_other_waiting_until_postgresql_ends_them(live, monkeypatch):
+    """As on a machine that has far too much to do: each would have the time that it takes, all of them together have not."""
+    monkeypatch.setitem(store.SESSION, "idle_in_transaction_session_timeout", "1000")
+    await live.send(*adds(160, of=streams(80)))
+    await live.start(slow(lambda _: 0.06), session_timeout_ms=20_000)
+    await until(lambda: is_so(live.events("intake.Added.v1"), 160), 60)
+    assert await live.fetchval("SELECT max(epoch) FROM head") == 1, "none was begun anew"
+
+
+async def test_a_batch_that_postgresql_ended_is_tried_in_halves(live, monkeypatch):
+    """However slow the machine: what can't be done together is done one by one, and nobody is to blame."""
+    monkeypatch.setattr("shared.machine.shard.DECIDING_SECONDS", 60.0)
+    monkeypatch.setitem(store.SESSION, "idle_in_transaction_session_timeout", "1000")
+    await live.send(*adds(60, of=on_one_shard(live)[:30]))
+    await live.start(slow(lambda _: 0.06), session_timeout_ms=20_000)
+    await until(lambda: is_so(live.events("intake.Added.v1"), 60), 60)
+    assert await live.fetchval("SELECT count(*) FROM journal WHERE outcome = 'parked'") == 0
+    await live.prove()
