@@ -10,6 +10,7 @@ from faststream.specification import AsyncAPI
 from shared.contract.catalogue import COMMANDS, EVENTS, service_of
 from shared.contract.envelope import SERVICES, SUBMISSIONS, commands_topic, events_topic
 from shared.contract.intake import ReportFinding, SubmitComplaint
+from shared.contract.machine import SETTLING
 
 HEADERS = {
     "ce_specversion": "1.0",
@@ -51,11 +52,16 @@ def asyncapi_of(service: str) -> Callable[[], str]:
 def asyncapi(service: str) -> str:
     """What a service takes and what it says, on Kafka."""
     broker = KafkaBroker()
-    commands = [said for type_name, said in COMMANDS.items() if service_of(type_name) == service]
+    commands = [said for type_name, said in COMMANDS.items() if service_of(type_name) == service or type_name in SETTLING]
     events = [said for type_name, said in EVENTS.items() if service_of(type_name) in {service, "machine"}]
     if service == "intake":
         _takes(broker, SUBMISSIONS, [SubmitComplaint, ReportFinding], "What upstream systems submit. Any key will do.")
-    _takes(broker, commands_topic(service), commands, "What the service can be asked, keyed by the stream's id.")
+    _takes(
+        broker,
+        commands_topic(service),
+        commands,
+        "What the service can be asked, keyed by the stream's id. What concerns a parked input goes to the partition of its shard.",
+    )
     said: Any = Union[tuple(events)]  # noqa: UP007 - a union of classes in a variable
     broker.publisher(events_topic(service), schema=said, title=events_topic(service), description="What happened, in order.")
     found = json.loads(AsyncAPI(broker, title=f"makegood {service}", version="1").to_specification().to_json())

@@ -4,12 +4,12 @@ from collections.abc import Mapping
 from typing import Any
 
 from shared.contract.intake import INTAKE_COMMANDS, INTAKE_EVENTS
-from shared.contract.machine import MACHINE_EVENTS, PublishPolicy, TimerDue
+from shared.contract.machine import MACHINE_EVENTS, SETTLING, PublishPolicy, TimerDue
 from shared.contract.resolution import RESOLUTION_COMMANDS, RESOLUTION_EVENTS
 from shared.contract.rootcause import ROOTCAUSE_COMMANDS, ROOTCAUSE_EVENTS
 from shared.contract.said import Command, Event, Said, by_type, short_name
 
-MACHINE_COMMANDS = by_type((TimerDue, PublishPolicy))
+MACHINE_COMMANDS = by_type((TimerDue, PublishPolicy, *SETTLING.values()))
 
 COMMANDS: Mapping[str, type[Command]] = {**MACHINE_COMMANDS, **INTAKE_COMMANDS, **RESOLUTION_COMMANDS, **ROOTCAUSE_COMMANDS}
 """All that can be asked, internal ones too."""

@@ -6,7 +6,15 @@ from typing import Annotated, Any, ClassVar, Literal
 from pydantic import Field
 
 from shared.contract.said import Command, Event, by_type
-from shared.contract.values import At, Generation, Label, Reference, ShortText
+from shared.contract.values import PERSONAL, At, Generation, Label, Reference, ShortText
+
+CORRECTED_MAX = 500_000
+"""Of a corrected body, in characters."""
+Shard = Annotated[int, Field(ge=0, le=1_000_000)]
+Entry = Annotated[int, Field(ge=1, le=10**18)]
+"""A place in a shard's journal."""
+Before = Literal["parked", "waiting"]
+"""What an input was before it was decided again."""
 
 
 class TimerDue(Command):
@@ -28,6 +36,34 @@ class PublishPolicy(Command):
     stream: ClassVar[str] = "shard"
 
     policy: dict[str, Any]
+
+
+class RetryParked(Command):
+    """Decide a parked input again, then those that wait behind it, in order. A person answers for it. Sent to the shard's own partition."""
+
+    type: ClassVar[str] = "machine.RetryParked.v1"
+    stream: ClassVar[str] = "shard"
+
+    shard: Shard
+    entry: Entry
+    """The journal entry of the parked input."""
+    reason: ShortText
+    """Names nobody: it concerns the fault."""
+    body: Annotated[str, Field(min_length=1, max_length=CORRECTED_MAX, json_schema_extra=PERSONAL)] | None = None
+    """What the input should have said, whole; absent, it is decided as it was received. Its key and headers stay."""
+
+
+class DiscardParked(Command):
+    """Give a parked input up: whoever sent it is told so, with the reason; those that wait behind it are decided, in order."""
+
+    type: ClassVar[str] = "machine.DiscardParked.v1"
+    stream: ClassVar[str] = "shard"
+
+    shard: Shard
+    entry: Entry
+    """The journal entry of the parked input."""
+    reason: ShortText
+    """Names nobody: whoever sent it is told it, too."""
 
 
 class CommandRefused(Event):
@@ -65,7 +101,10 @@ class MessageRepeated(Event):
 
 
 class InputParked(Event):
-    """An input could not be decoded, or a mind failed on it. Its bytes are in the journal at `entry`; nothing of them is here."""
+    """An input could not be decoded, or a mind failed on it. Its bytes are in the journal at `entry`; nothing of them is here.
+
+    Decided again in vain, it stays parked under the same entry: `before` says what it was until then.
+    """
 
     type: ClassVar[str] = "machine.InputParked.v1"
 
@@ -73,8 +112,10 @@ class InputParked(Event):
     topic: Reference
     partition: int
     offset: int
-    cause: Literal["undecodable", "mind_failed", "process_died", "misplaced"]
+    cause: Literal["undecodable", "mind_failed", "process_died", "misplaced", "out_of_turn"]
+    """`out_of_turn`: decided again, it would belong to another stream, or to one that waits for another parked input."""
     reason: Annotated[str, Field(max_length=2000)]
+    before: Before | None = None
 
 
 class InputWaiting(Event):
@@ -84,7 +125,37 @@ class InputWaiting(Event):
 
     entry: int
     behind: int
-    """The journal entry of the parked input."""
+    """The journal entry of the parked input; 0 where that one is settled, and those that waited are being decided."""
+
+
+class InputTakenUp(Event):
+    """An input that was parked, or waited, was decided: its other events, before this one, say how."""
+
+    type: ClassVar[str] = "machine.InputTakenUp.v1"
+
+    entry: int
+    """Where it lies in the journal, as it was received."""
+    before: Before
+
+
+class ParkedRetried(Event):
+    """Somebody had a parked input decided again. What came of it stands in the events that follow, under its own message id."""
+
+    type: ClassVar[str] = "machine.ParkedRetried.v1"
+
+    entry: int
+    reason: ShortText
+    corrected: bool
+    """Whether another body took the place of its own; both are in the journal."""
+
+
+class ParkedDiscarded(Event):
+    """Somebody gave a parked input up. Whoever sent it is told so by the event that follows, under its own message id."""
+
+    type: ClassVar[str] = "machine.ParkedDiscarded.v1"
+
+    entry: int
+    reason: ShortText
 
 
 class PolicyAdopted(Event):
@@ -107,7 +178,12 @@ class JournalSealed(Event):
     hash: ShortText
 
 
-MACHINE_EVENTS = by_type((CommandRefused, NothingChanged, MessageRepeated, InputParked, InputWaiting, PolicyAdopted, JournalSealed))
+MACHINE_EVENTS = by_type((
+    CommandRefused, NothingChanged, MessageRepeated, InputParked, InputWaiting, InputTakenUp, ParkedRetried, ParkedDiscarded, PolicyAdopted,
+    JournalSealed,
+))  # fmt: skip
+SETTLING: Mapping[str, type[RetryParked | DiscardParked]] = {RetryParked.type: RetryParked, DiscardParked.type: DiscardParked}
+"""What an operator asks of a shard, whatever the service, by stored type name."""
 
 NOT_TAKEN: Mapping[str, Literal["refused", "parked", "waiting"]] = {
     CommandRefused.type: "refused",

@@ -18,6 +18,12 @@ class Rule(enum.Enum):
     STREAM_WAITING = ("stream_waiting", "An earlier input of this stream is parked, and too many wait behind it.", False, None)
     MESSAGE_ID_CONFLICT = ("message_id_conflict", "This message id was used before with another body.", False, None)
 
+    # parked inputs
+    NOT_PARKED = ("not_parked", "Nothing is parked under this entry, or not any more.", False, None)
+    PERSON_NEEDED = ("person_needed", "A person answers for this: say who, as in person:anna.", False, None)
+    STANDS_AS_IT_IS = ("stands_as_it_is", "What another service or the clock says stands as it is.", False, None)
+    GIVEN_UP = ("given_up", "It could not be decided and was given up: send it anew if it is still wanted.", False, None)
+
     # intake and resolution
     MISUNDERSTANDING_FIRST = ("misunderstanding_first", "Clear up the misunderstanding before anything moves.", False, 3)
     CUSTOMERS_WORD_NEEDS_PROOF = (

@@ -146,13 +146,18 @@ class JournalRow:
     outcome: str
     reason: str
     refers: int
-    """The entry this one refers to (a retry, what it waits behind); 0 for none."""
+    """The entry this one refers to (what it decides again or settles, what it waits behind); 0 for none."""
     first_position: int
     """The position of its first event; 0 where there is none."""
     events: int
     received_at: datetime
     """When this process had it in hand, by the process clock. For traces; not hashed."""
     hash: bytes = b""
+
+    @property
+    def again(self) -> bool:
+        """Whether an earlier input, the one at `refers`, is decided here once more. Its body is here only where it was corrected."""
+        return not self.topic and self.refers > 0
 
     @property
     def sent_at(self) -> datetime | None:

@@ -4,8 +4,9 @@ from collections import OrderedDict
 from collections.abc import Iterable
 from datetime import datetime
 
-from shared.machine.deciding import Batch, Key
+from shared.machine.deciding import Batch
 from shared.machine.head import Head
+from shared.machine.held import Key
 from shared.machine.rows import Live
 
 STREAMS_MAX = 20_000

@@ -1,46 +1,43 @@
 """One batch of one shard, decided: inputs go in one after another, rows come out. No I/O and no clock: a replay runs the same code.
 
 For each input: was it seen, does it lie here, was its message answered, does its stream wait; then the mind is asked, and what it says
-becomes ledger rows under one journal row. An input on which a mind fails leaves nothing but the note that it is parked.
+becomes ledger rows under one journal row. An input on which a mind fails leaves nothing but the note that it is parked. Settled by an
+operator, it is decided once more, under a row that refers to its own, and so are those that waited behind it (held.py).
 """
 
 import hashlib
-import json
 import logging
-from collections.abc import Mapping, MutableMapping, Sequence
-from dataclasses import dataclass, field
-from datetime import datetime, timedelta
+from collections.abc import Sequence
+from datetime import timedelta
 from typing import Any
-from uuid import UUID
 
 import rfc8785
 
 from shared.contract.envelope import requested
 from shared.contract.machine import (
-    CommandRefused,
-    InputParked,
-    InputWaiting,
     JournalSealed,
-    MessageRepeated,
     NothingChanged,
+    ParkedDiscarded,
+    ParkedRetried,
     PolicyAdopted,
     PublishPolicy,
+    RetryParked,
     TimerDue,
 )
 from shared.contract.refusals import Refusal, Rule
 from shared.contract.said import Command
 from shared.contract.upcasts import newest, read_event
 from shared.errors import place_of
-from shared.machine.bytes import JournalRow, LedgerRow, digest_of
+from shared.machine.answering import Answering
+from shared.machine.bytes import LedgerRow
 from shared.machine.chain import taken_in
-from shared.machine.head import Head, Outcome, Seen
-from shared.machine.mind import Context, Fact, Mind, Timer
-from shared.machine.rows import Live, Rows, Said, said
-from shared.machine.told import MACHINE, NO_ROW_OF_OURS, SHARD, Reader, Told
+from shared.machine.head import Outcome, Seen
+from shared.machine.held import Key, Settling, Up, why_not
+from shared.machine.mind import Context, Fact, Timer
+from shared.machine.rows import Live, Said, said
+from shared.machine.told import NO_ROW_OF_OURS, SHARD, Told
 from shared.policy.model import Policy
 
-WAITING_MAX = 1_000
-"""Most inputs that wait behind a parked one."""
 EVENT_BYTES_MAX = 2 * 1024 * 1024 - 64 * 1024
 """Of an event's body: what topics take, less room for its headers. What would be larger is our bug, and parks the input."""
 SEAL = "machine.SealJournal.v1"
@@ -48,58 +45,12 @@ SEAL = "machine.SealJournal.v1"
 RULES = "machine.RaiseRules.v1"
 """The type of the entry from which on a shard is decided by newer rules: those that it names."""
 SEAL_EVERY = timedelta(hours=1)
-MESSAGES_REMEMBERED = timedelta(days=120)
-"""For so long a message that comes again is known: longer than any topic keeps it. By the inputs' own times, so that a replay forgets as
-the service did; the tables that remember are dropped later than that."""
 FATAL = "the process died each time that it tried this one alone"
-DECIDED = frozenset({Outcome.ACCEPTED, Outcome.REFUSED})
-
-Key = tuple[str, UUID]
-"""A stream: its kind and its id."""
 log = logging.getLogger(__name__)
 
 
-@dataclass(frozen=True, slots=True)
-class Answered:
-    """What became of a message."""
-
-    body: bytes
-    """The digest of its body."""
-    entry: int
-    first_position: int
-    events: int
-    met_at: datetime
-    """The `now` of that entry."""
-
-
-@dataclass(slots=True)
-class Known:
-    """What a batch may need to know of the past: filled before it begins."""
-
-    policies: MutableMapping[str, Policy]
-    """By digest."""
-    streams: Mapping[Key, Live] = field(default_factory=dict)
-    messages: Mapping[str, Answered] = field(default_factory=dict)
-    """Those answered before, each as it was last; also such as count no more."""
-
-
-class Batch:
+class Batch(Answering):
     """One batch. `rows`, `touched`, `met` and `adopted` are what is to be written."""
-
-    def __init__(self, mind: Mind, reader: Reader, head: Head, now: datetime, known: Known) -> None:
-        """`head` is carried on: give a copy. `now` must not be before the head's."""
-        self.mind, self.reader, self.known = mind, reader, known
-        self.rows = Rows(head, now)
-        self.touched: dict[Key, Live] = {}
-        self.met: dict[str, Answered] = {}
-        """The messages that were answered for the first time in `MESSAGES_REMEMBERED`."""
-        self.adopted: dict[str, bytes] = {}
-        """The policies that were adopted, by digest."""
-
-    @property
-    def head(self) -> Head:
-        """Where the shard stands after what was taken so far."""
-        return self.rows.head
 
     # ---- what goes in ------------------------------------------------------------------------------------------------------
 
@@ -117,6 +68,12 @@ class Batch:
             self.take(self.reader.by_machine(SEAL, None, SHARD, own))
 
     def take(self, told: Told, *, fatal: bool = False) -> None:
+        """Takes one input, and if it asks for a parked one to be settled, that one, too. See `take_one`."""
+        self.take_one(told, fatal=fatal)
+        if self.up is not None:
+            self.take_up(self.up)
+
+    def take_one(self, told: Told, *, fatal: bool = False) -> None:
         """Takes one input.
 
         Args:
@@ -134,6 +91,49 @@ class Batch:
                 self.rows.ignore(told)
                 return
             self.saw(told)
+        self._sorted(told, fatal=fatal)
+
+    def take_up(self, up: Up, *, fatal: bool = False, parked: tuple[str, str] | None = None) -> None:
+        """Decides once more what was parked, or what waited and is next in order.
+
+        Args:
+            up: The input.
+            fatal: Whether the process has died of it, again and again: then no mind is asked.
+            parked: Where it is known that it was parked once more: the cause and the reason.
+        """
+        self.up, self._was, told = None, up.held, up.told
+        del self.known.held[up.held.entry]
+        live = self._live(up.held.key)
+        self._stopped = up.held.waits or live.parked == up.held.entry
+        if up.held.waits:
+            live.waiting -= 1
+        elif self._stopped:
+            live.parked = 0
+        if parked is not None:
+            self.park(told, *parked)
+        elif up.given_up is not None:
+            self._refuse(told, live, Refusal(Rule.GIVEN_UP, up.given_up))
+        elif why := self._out_of_turn(told, live):
+            self.park(told, "out_of_turn", why)
+        elif told.source is not None and not fatal:
+            self._translate(told, told.source)
+        else:
+            self._sorted(told, fatal=fatal)
+        self._was = None
+
+    def _out_of_turn(self, told: Told, live: Live) -> str:
+        """Why an input that was parked can't be decided now, by what it says now; empty where it can."""
+        if told.fault or told.stream is None or told.kind not in self.mind.streams:
+            return ""
+        if live.kind != SHARD and (told.kind, told.stream) != (live.kind, live.stream):
+            return f"what it says now belongs to {told.kind} {told.stream}: send that as an input of its own, and discard this one"
+        if self._stopped or self._is_elsewhere(told):
+            return ""
+        its = self._of(told)
+        behind = f"journal entry {its.parked}" if its.parked else "those that are being decided"
+        return f"its {told.kind} waits for {behind}: see to that first, and try again" if its.parked or its.waiting else ""
+
+    def _sorted(self, told: Told, *, fatal: bool) -> None:
         if fatal and told.fault != NO_ROW_OF_OURS:  # that one asks no mind anyway, and a replay must know that it is no row of ours
             self.park(told, "process_died", FATAL)
         elif told.fault:
@@ -148,6 +148,8 @@ class Batch:
             self._seal(told)
         elif told.type == RULES:
             self.rows.write(told, Outcome.ACCEPTED, [])
+        elif isinstance(told.command, Settling):
+            self._settle(told, told.command)
         elif not self._answered(told, self._of(told)):
             self._decide(told)
 
@@ -157,6 +159,11 @@ class Batch:
             self.head.seen[self._source(told)] = Seen(told.source.position, told.source.hash)
         elif told.hop is not None:
             self.head.seen[self._source(told)] = Seen(told.hop.position, b"")
+
+    def goes_on(self, key: Key) -> bool:
+        """Whether what waited on a stream is to be decided: nothing is parked there any more."""
+        live = self._live(key)
+        return live.waiting > 0 and not live.parked
 
     def wants(self, due: TimerDue, key: Key) -> bool:
         """Whether a stream still wants this timer."""
@@ -175,7 +182,10 @@ class Batch:
             return
         if fatal:
             self.park(told, "process_died", FATAL)
-            return
+        else:
+            self._translate(told, row)
+
+    def _translate(self, told: Told, row: LedgerRow) -> None:
         try:
             event = read_event(row.type, row.body, self.mind.hears)
             told.command = self.mind.translate(Fact(event, row.stream, told.service, row.actor))
@@ -183,15 +193,12 @@ class Batch:
             log.exception("the mind failed to translate %s", told.message_id)
             self.park(told, "mind_failed", place_of(error))
             return
-        if told.command is None:
-            self.rows.ignore(told, new=True)
-        else:
+        if told.command is not None:
             self._decide(told)
-
-    def _is_elsewhere(self, told: Told) -> bool:
-        if told.own or told.stream is None or told.kind == SHARD or (told.kind, told.stream) in self.known.streams:
-            return False
-        return self.reader.shard_of(told.stream) != self.head.shard
+        elif told.again:
+            self._write(told, Outcome.ACCEPTED, [])
+        else:
+            self.rows.ignore(told, new=True)
 
     def _pass_on(self, told: Told) -> None:
         """Once, as a row of this shard: only a stream's own shard decides for it."""
@@ -200,7 +207,7 @@ class Batch:
             return
         assert told.body is not None, "what could be read has a body"
         asked = Said(self._own(), requested(told.type), told.body, told.stream, told.once)
-        self.rows.write(told, Outcome.PASSED_ON, [asked])
+        self._write(told, Outcome.PASSED_ON, [asked])
 
     def _keep_out(self, told: Told) -> None:
         """What only our own services say is refused where it comes in: passed on, it would look like ours."""
@@ -208,30 +215,12 @@ class Batch:
         if not self._answered(told, live):
             self._refuse(told, live, Refusal(Rule.NOT_FOR_YOU))
 
-    def _answered(self, told: Told, live: Live) -> bool:
-        """Whether the message was answered before; if so, it is answered again, on this stream."""
-        before = self._remembered(told.once)
-        if before is None:
-            return False
-        assert told.body is not None, "what could be read has a body"
-        if before.body == digest_of(told.body):
-            again = MessageRepeated(command=told.type, entry=before.entry, first_position=before.first_position, events=before.events)
-            self.rows.write(told, Outcome.REPEATED, [said(live, again)], refers=before.entry)
-        else:
-            self._refuse(told, live, Refusal(Rule.MESSAGE_ID_CONFLICT), refers=before.entry)
-        return True
-
-    def _remembered(self, once: str) -> Answered | None:
-        """How a message was answered that counts still."""
-        before = self.met.get(once) or self.known.messages.get(once)
-        return before if before is not None and self.head.now - before.met_at <= MESSAGES_REMEMBERED else None
-
     # ---- the mind ----------------------------------------------------------------------------------------------------------
 
     def _decide(self, told: Told) -> None:
         assert told.command is not None, "what could be read has a command"
         live = self._of(told)
-        if live.parked:
+        if (live.parked or live.waiting) and not told.again:
             self.wait(told, live)
             return
         try:
@@ -244,7 +233,7 @@ class Batch:
             self._refuse(told, live, refusal)
             return
         live.state = state
-        row = self.rows.write(told, Outcome.ACCEPTED, facts)
+        row = self._write(told, Outcome.ACCEPTED, facts)
         self._met(told, row)
 
     def _asked(self, told: Told, live: Live, command: Command) -> tuple[Any, Sequence[Said], Refusal | None]:
@@ -271,45 +260,6 @@ class Batch:
             raise ValueError(f"{too_large[0]} has more than {EVENT_BYTES_MAX} bytes: Kafka would not take it")
         return state, facts, None
 
-    def _refuse(self, told: Told, live: Live, refusal: Refusal, *, refers: int = 0) -> None:
-        """A refusal is a fact: whoever asked hears of it like everyone else."""
-        rule = refusal.rule
-        details = json.loads(json.dumps(refusal.details, default=str)) if refusal.details else None
-        fact = CommandRefused(command=told.type, rule=rule.code, why=refusal.sentence, invariant=rule.invariant, details=details)
-        row = self.rows.write(told, Outcome.REFUSED, [said(live, fact)], reason=rule.code, refers=refers)
-        self._met(told, row)
-
-    def wait(self, told: Told, live: Live) -> None:
-        """An earlier input of the stream is parked: this one waits behind it, in order."""
-        if live.waiting >= WAITING_MAX:
-            why = f"{WAITING_MAX} inputs wait for journal entry {live.parked}: see to that one first"
-            self._refuse(told, live, Refusal(Rule.STREAM_WAITING, why))
-            return
-        live.waiting += 1
-        fact = InputWaiting(entry=self.rows.entry(told), behind=live.parked)
-        row = self.rows.write(told, Outcome.WAITING, [said(live, fact)], refers=live.parked)
-        self._met(told, row)
-
-    def park(self, told: Told, cause: str, reason: str) -> None:
-        """Keeps an input that can't be decided. Where a mind failed on it, its stream waits for it."""
-        entry = self.rows.entry(told)
-        live = self._own()
-        if told.stream is not None and told.kind in self.mind.streams and not self._is_elsewhere(told):
-            live = self._live((told.kind, told.stream))
-            if cause in {"mind_failed", "process_died"} and not live.parked:
-                live.parked = entry
-        where = {"topic": told.topic or MACHINE, "partition": told.partition, "offset": told.offset}
-        fact = InputParked.model_validate({"entry": entry, "cause": cause, "reason": reason, **where})
-        row = self.rows.write(told, Outcome.PARKED, [said(live, fact)], reason=f"{cause}: {reason}")
-        if live.parked == entry:
-            self._met(told, row)
-
-    def _met(self, told: Told, row: JournalRow) -> None:
-        """The message counts once from now on. One that could not be read may come again, corrected, under the same id."""
-        if told.once and told.body is not None and self._remembered(told.once) is None:
-            first, events = (row.first_position, row.events) if row.outcome in DECIDED else (0, 0)
-            self.met[told.once] = Answered(digest_of(told.body), row.entry, first, events, row.now)
-
     # ---- the machine's own -------------------------------------------------------------------------------------------------
 
     def _adopt(self, told: Told) -> None:
@@ -326,32 +276,27 @@ class Batch:
         fact = PolicyAdopted(name=policy.name, version=policy.version, digest=digest)
         self.rows.write(told, Outcome.ACCEPTED, [said(self._own(), fact)])
 
+    def _settle(self, told: Told, command: Settling) -> None:
+        """An operator says what is to become of a parked input."""
+        own = self._own()
+        if self._answered(told, own):
+            return
+        held = self.known.held.get(command.entry)
+        if (refusal := why_not(command, told.actor, self.head.shard, held, self.reader.events_of)) is not None or held is None:
+            self._refuse(told, own, refusal or Refusal(Rule.NOT_PARKED), refers=command.entry)
+            return
+        body = command.body.encode() if isinstance(command, RetryParked) and command.body is not None else None
+        fact: ParkedRetried | ParkedDiscarded = ParkedDiscarded(entry=held.entry, reason=command.reason)
+        if isinstance(command, RetryParked):
+            fact = ParkedRetried(entry=held.entry, reason=command.reason, corrected=body is not None)
+        self._met(told, self.rows.write(told, Outcome.ACCEPTED, [said(own, fact, held.correlation)], refers=held.entry))
+        once_more = self.reader.once_more(self.known.originals[held.entry], body)
+        self.up = Up(held, once_more, None if isinstance(command, RetryParked) else command.reason)
+
     def _seal(self, told: Told) -> None:
         sealed = JournalSealed(entry=self.head.entry, hash=self.head.journal_hash.hex())
         self.head.sealed_at = self.head.now
         self.rows.write(told, Outcome.ACCEPTED, [said(self._own(), sealed)])
-
-    # ---- streams -----------------------------------------------------------------------------------------------------------
-
-    def timers(self, live: Live) -> Mapping[str, Timer]:
-        """The timers that a stream wants. One that waits for a parked input wants none."""
-        return {} if live.parked or live.kind == SHARD else self.mind.streams[live.kind].timers(live.state)
-
-    def _live(self, key: Key) -> Live:
-        """A stream, to be carried on in this batch."""
-        if (found := self.touched.get(key)) is None:
-            before = self.known.streams.get(key)
-            kind, stream = key
-            found = before.copy() if before else Live(kind, stream, None if kind == SHARD else self.mind.streams[kind].initial)
-            self.touched[key] = found
-        return found
-
-    def _of(self, told: Told) -> Live:
-        assert told.stream is not None, "what could be read names its stream"
-        return self._live((told.kind, told.stream))
-
-    def _own(self) -> Live:
-        return self._live((SHARD, self.reader.shard_stream(self.head.shard)))
 
     def _seen(self, told: Told) -> Seen:
         return self.head.seen.get(self._source(told), Seen())

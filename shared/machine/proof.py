@@ -12,20 +12,18 @@ from uuid import UUID
 import asyncpg
 
 from shared.contract.envelope import is_requested
-from shared.contract.machine import MACHINE_EVENTS, InputParked, InputWaiting, PolicyAdopted
+from shared.contract.machine import MACHINE_EVENTS, InputParked, InputTakenUp, InputWaiting, PolicyAdopted
 from shared.contract.upcasts import read_event
 from shared.machine import store
 from shared.machine.bytes import GENESIS, JournalRow, LedgerRow
-from shared.machine.deciding import RULES, Key
+from shared.machine.deciding import RULES
 from shared.machine.fault import Fault, ProofFailed
 from shared.machine.head import LONG_AGO, Head
+from shared.machine.held import STOPS, Key, timers_of
 from shared.machine.mind import Mind, Timer
 from shared.machine.rows import Live
 from shared.machine.stored import Damaged
 from shared.machine.told import SHARD
-
-STOPS = frozenset({"mind_failed", "process_died"})
-"""The causes of parking for which a stream waits."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -158,10 +156,8 @@ class _Proof:
         live.version = row.version
         if row.type in MACHINE_EVENTS:
             event = read_event(row.type, row.body, MACHINE_EVENTS)
-            if isinstance(event, InputParked) and event.cause in STOPS and row.kind != SHARD and not live.parked:
-                live.parked = event.entry
-            elif isinstance(event, InputWaiting):
-                live.waiting += 1
+            if isinstance(event, InputParked | InputTakenUp | InputWaiting):
+                _held(live, event)
             elif isinstance(event, PolicyAdopted):
                 self.policy = event.digest
                 self.policies.add(event.digest)
@@ -199,9 +195,26 @@ class _Proof:
 
     def timers(self, stored: dict[tuple[Key, str], Timer]) -> None:
         for key, live in self.streams.items():
-            wanted = {} if live.parked or live.kind == SHARD else self.mind.streams[live.kind].timers(live.state)
-            for name, timer in wanted.items():
+            for name, timer in timers_of(self.mind, live).items():
                 if stored.pop((key, name), None) != timer:
                     raise self.failed(f"the timer {name} of {live.kind} {live.stream} is not set as its state wants it")
         for (kind, stream), name in stored:
             raise self.failed(f"the timer {name} of {kind} {stream} is set, but its state does not want it")
+
+
+def _held(live: Live, event: InputParked | InputTakenUp | InputWaiting) -> None:
+    """Folds what is held of a stream."""
+    match event:
+        case InputWaiting():
+            live.waiting += 1
+        case InputParked(before="waiting") if live.kind != SHARD:
+            live.waiting -= 1
+            live.parked = event.entry
+        case InputParked() if event.cause in STOPS and live.kind != SHARD and not live.parked:
+            live.parked = event.entry
+        case InputTakenUp(before="waiting"):
+            live.waiting -= 1
+        case InputTakenUp() if live.parked == event.entry:
+            live.parked = 0
+        case _:
+            pass

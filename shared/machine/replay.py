@@ -4,16 +4,20 @@ What the live service could not decide (parked) is taken from the journal: no mi
 no effect and no clock is given to it.
 """
 
+from collections import defaultdict, deque
 from dataclasses import dataclass, replace
 
 import asyncpg
 
 from shared.contract.envelope import event_place
+from shared.contract.machine import SETTLING
 from shared.machine import store
+from shared.machine.answering import Known
 from shared.machine.bytes import JournalRow, LedgerRow
-from shared.machine.deciding import RULES, Batch, Known
+from shared.machine.deciding import RULES, Batch
 from shared.machine.fault import Fault, ProofFailed
 from shared.machine.head import LONG_AGO, Head, Outcome, Seen
+from shared.machine.held import Key, Up
 from shared.machine.mind import Mind
 from shared.machine.told import NO_ROW_OF_OURS, Reader
 
@@ -42,7 +46,9 @@ async def check_shard(connection: asyncpg.Connection, mind: Mind, reader: Reader
         replay = Replay(mind, reader, shard, Known(policies))
         stored = aiter(store.stream_ledger(connection, shard))
         async for row in store.stream_journal(connection, shard):
-            again, facts = replay.decide(row)
+            about = row.again or row.type in SETTLING
+            original = await store.read_entry(connection, shard, row.refers) if about and row.refers else None
+            again, facts = replay.decide(row, original)
             if again.hash != row.hash:
                 what = f"replayed as {again.outcome}, journalled as {row.outcome}" if again.outcome != row.outcome else "replays otherwise"
                 raise ProofFailed(Fault(mind.service, shard, what, entry=row.entry))
@@ -76,12 +82,18 @@ class Replay:
         self._reader = reader
         self._minds = {one.rules: one for one in (*mind.earlier, mind)}
         self.batch = Batch(mind, reader, Head(shard), LONG_AGO, known)
+        self._queues: defaultdict[Key, deque[int]] = defaultdict(deque)
+        """The entries of the inputs that wait, in order."""
 
-    def decide(self, row: JournalRow) -> tuple[JournalRow, list[LedgerRow]]:
+    def decide(self, row: JournalRow, original: JournalRow | None = None) -> tuple[JournalRow, list[LedgerRow]]:
         """What a journal row leads to by the rules that it names: itself, made again, and its ledger rows.
 
+        Args:
+            row: The journal row.
+            original: The one it refers to, where it settles that input or decides it once more.
+
         Raises:
-            ProofFailed: where this release no longer has those rules, or does not have them yet.
+            ProofFailed: where this release no longer has those rules, or does not have them yet; where an input is decided out of turn.
         """
         batch, rows = self.batch, self.batch.rows
         if row.rules not in self._minds:
@@ -91,7 +103,10 @@ class Replay:
         rows.at(row.now)
         if (row.type == RULES and not row.topic) or not batch.head.policy:
             batch.head.rules, batch.mind = row.rules, self._minds[row.rules]
-        if row.outcome == Outcome.IGNORED:
+        batch.known.originals = {original.entry: original} if original else {}
+        if row.again or batch.up is not None:
+            self._again(row)
+        elif row.outcome == Outcome.IGNORED:
             self._ignored(row)
         else:
             told = self._reader.journalled(row)
@@ -102,12 +117,29 @@ class Replay:
                 batch.saw(told)
                 batch.park(told, cause, reason)
             else:
-                batch.take(told)
+                batch.take_one(told)
                 rows.end()
+            if row.outcome == Outcome.WAITING and told.stream is not None:
+                self._queues[told.kind, told.stream].append(row.entry)
         (again,), facts = rows.journal, list(rows.ledger)
         rows.journal.clear()
         rows.ledger.clear()
         return again, facts
+
+    def _again(self, row: JournalRow) -> None:
+        """An input that was parked, by what the row before it asked, or the next of those that waited behind it."""
+        batch = self.batch
+        up = batch.up or self._next_up(row)
+        if up is None or not row.again or up.held.entry != row.refers:
+            raise ProofFailed(Fault(batch.mind.service, row.shard, "it decides again what is not next in order", entry=row.entry))
+        cause, _, reason = row.reason.partition(": ")
+        batch.take_up(up, parked=(cause, reason) if row.outcome == Outcome.PARKED else None)
+
+    def _next_up(self, row: JournalRow) -> Up | None:
+        held, original = self.batch.known.held.get(row.refers), self.batch.known.originals.get(row.refers)
+        if held is None or original is None or not self.batch.goes_on(held.key) or self._queues[held.key].popleft() != held.entry:
+            return None
+        return Up(held, self._reader.once_more(original))
 
     def _ignored(self, row: JournalRow) -> None:
         """A run of records that were no concern of ours: all that it leaves is how far they were seen."""

@@ -40,11 +40,13 @@ class Said:
     body: bytes
     target: UUID | None = None
     origin_id: str = ""
+    correlation: UUID | None = None
+    """Where it is about something else than its input."""
 
 
-def said(live: Live, event: Event) -> Said:
+def said(live: Live, event: Event, correlation: UUID | None = None) -> Said:
     """An event as the row it will be."""
-    return Said(live, event.type, event.to_bytes())
+    return Said(live, event.type, event.to_bytes(), correlation=correlation)
 
 
 class Rows:
@@ -76,7 +78,7 @@ class Rows:
         self._end_run(told.topic)
         head = self.head
         row = self._row(told, outcome)
-        row.reason, row.refers, row.events = reason, refers, len(facts)
+        row.reason, row.refers, row.events = reason, row.refers or refers, len(facts)
         row.first_position = head.position + 1 if facts else 0
         self._enter(row)
         message_id = "" if told.own else told.message_id
@@ -86,7 +88,8 @@ class Rows:
             head.position += 1
             written = LedgerRow(
                 head.shard, head.position, live.stream, live.kind, live.version, fact.type, fact.body, row.entry, head.now, self._now_text,
-                told.actor or MACHINE, message_id, told.correlation or live.stream, fact.target, fact.origin_id, row.hash,
+                told.actor or MACHINE, message_id, fact.correlation or told.correlation or live.stream, fact.target, fact.origin_id,
+                row.hash,
             )  # fmt: skip
             written.previous = head.hash
             head.hash = written.hash = written.chain(head.hash)
@@ -122,11 +125,15 @@ class Rows:
 
     def _row(self, told: Told, outcome: Outcome) -> JournalRow:
         head = self.head
-        return JournalRow(
+        row = JournalRow(
             head.shard, head.entry + 1, told.topic, told.partition, told.offset, told.offset + 1, told.message_id, told.type, told.kind,
             told.stream, told.key, told.headers, told.body, told.sent_ms, head.now, self._now_text, head.policy, head.rules, outcome,
             "", 0, 0, 0, self.received_at,
         )  # fmt: skip
+        if told.again:  # it was told once: where, and what, stands there
+            row.topic, row.partition, row.offset, row.until, row.key, row.headers, row.sent_ms = "", -1, -1, 0, None, b"", 0
+            row.body, row.refers = told.body if told.corrected else None, told.again
+        return row
 
     def _enter(self, row: JournalRow) -> None:
         row.hash = row.chain(self.head.journal_hash)

@@ -16,11 +16,13 @@ import structlog
 
 from shared import clock
 from shared.contract.upcasts import newest
-from shared.machine import store
+from shared.machine import store, waiting
+from shared.machine.answering import Known
 from shared.machine.cache import Cache
 from shared.machine.clock import Clock
-from shared.machine.deciding import Batch, Key, Known
+from shared.machine.deciding import Batch
 from shared.machine.head import Head
+from shared.machine.held import AGAIN, Key, Settling
 from shared.machine.mind import Mind, Timer
 from shared.machine.patience import PASSING
 from shared.machine.relay import Relay
@@ -96,6 +98,8 @@ class Shard(Worker):
         """Records of the next batch, at most: fewer after PostgreSQL ended one, on a machine that has too much to do."""
         self._attempted = False
         """Whether the attempt is counted."""
+        self._waiting_max = batch_records
+        """Most inputs that waited, of a batch."""
         self._unsettled: tuple[int, str] | None = None
         """The attempts, and what was being tried, as they were before the attempt that is under way."""
         self._room, self._room_at = Head(shard), 0.0
@@ -133,6 +137,7 @@ class Shard(Worker):
         alone = self.batch_records + store.DUE_MAX if self._taken_over.attempts >= DEATHS else 0
         records: Sequence[Record] = []  # first of all the first policy, and what came due meanwhile
         while True:
+            self._waiting_max = 1 if alone else self.batch_records
             if alone or not self._attempted:
                 await self._mark_attempt(records, alone=alone > 0)
             if taken := await self._decide(records, due_max=1 if alone else store.DUE_MAX):
@@ -225,7 +230,7 @@ class Shard(Worker):
             )
             self._deciding_seconds = clock.passed() - deciding
             taken = len(told) if took == len(fresh) else next(n for n, one in enumerate(told) if one is fresh[took])
-            if self._is_through(batch.head, taken):
+            if self._is_through(batch, taken):
                 batch.head.attempts = 0
             changes = _timer_changes(batch, known, cleared)
             await store.write(connection, batch, changes)
@@ -249,26 +254,40 @@ class Shard(Worker):
 
         The timers that nobody wants any more, and how many of the records it has.
         """
+        began_at = batch.head.entry
         batch.begin(self._terms.default_policy)
         unwanted, inputs, taken = [], 0, 0
         for one in due:
             if inputs and clock.passed() > full_at:
                 break
-            if batch.wants(one.timer, one.key):
-                batch.take(self.reader.timer(one.timer, *one.key), fatal=self._is_fatal(one.place))
-            else:
+            if not batch.wants(one.timer, one.key):
                 unwanted.append((one.key, one.timer.timer))
+            elif one.timer.timer == AGAIN:
+                inputs += waiting.go_on(batch, self.reader, one.key, fatal=self._is_fatal(one.place), full_at=full_at)
+            else:
+                batch.take(self.reader.timer(one.timer, *one.key), fatal=self._is_fatal(one.place))
             inputs += 1
+        settled = 0
         for told in fresh:
             if inputs and clock.passed() > full_at:
                 break
+            if isinstance(told.command, Settling):
+                if settled == waiting.SETTLED_MAX or (inputs and told.command.entry > began_at):
+                    break
+                settled += 1
             batch.take(told, fatal=self._is_fatal(_place(told)))
             inputs, taken = inputs + 1, taken + 1
         batch.rows.end()
         return unwanted, taken
 
-    def _is_through(self, head: Head, taken: int) -> bool:
-        """Whether the shard has come as far as Kafka went when it was taken over, or for a while there has been nothing more to read."""
+    def _is_through(self, batch: Batch, taken: int) -> bool:
+        """Whether the shard has come as far as Kafka went when it was taken over, or for a while there has been nothing more to read.
+
+        Not while what waited is being decided: what it died of may be there, too.
+        """
+        head = batch.head
+        if any(live.waiting and not live.parked for live in batch.touched.values()):
+            return False
         if all(head.offsets.get(topic, 0) >= end for topic, end in self._ahead.items()):
             return True
         return len(self._inbox) <= taken and clock.passed() - self._began > WELL_AFTER_SECONDS
@@ -298,7 +317,13 @@ class Shard(Worker):
             for one in passed_on:
                 if one.hop is not None and not self.reader.is_row(one, rows.get((one.hop.shard, one.hop.position))):
                     one.disown()
-        keys: list[Key] = [(SHARD, self.reader.shard_stream(self.shard)), *(one.key for one in due)]
+        held = await waiting.found(connection, self.reader, self.shard, told, due, most=self._waiting_max)
+        told += held.told
+        keys: list[Key] = [
+            (SHARD, self.reader.shard_stream(self.shard)),
+            *(one.key for one in due),
+            *(one.key for one in held.held.values()),
+        ]
         ids: set[str] = set()
         for one in told:
             if one.stream is not None and one.kind in self.mind.streams and (one.source is None or newest(one.type) in self.mind.hears):
@@ -312,7 +337,7 @@ class Shard(Worker):
         if head.policy and head.policy not in policies:
             policies.update(await store.read_policies(connection))
         streams = {key: live for key in keys if (live := loaded.get(key) or self._cache.streams.get(key)) is not None}
-        return loaded, Known(policies, streams, messages)
+        return loaded, Known(policies, streams, messages, held.held, held.originals)
 
     # ---- time --------------------------------------------------------------------------------------------------------------
 
@@ -322,7 +347,7 @@ class Shard(Worker):
         due = await store.read_due(connection, self.shard, now, limit)
         if not due:  # what was due next is wanted no more
             self._cache.next_due = await store.read_next_due(connection, self.shard)
-        return due
+        return waiting.limit(due)
 
     async def _next_due(self, connection: store.Connection, changes: store.TimerChanges, *, fired: bool) -> datetime | None:
         """When the next timer is due, without asking where that can be helped."""
@@ -363,7 +388,7 @@ def _timer_changes(batch: Batch, known: Known, unwanted: list[tuple[Key, str]]) 
     changes = store.TimerChanges({}, unwanted)
     for key, live in batch.touched.items():
         before = known.streams.get(key)
-        if before is not None and before.state is live.state and before.parked == live.parked:
+        if before is not None and before.state is live.state and (before.parked, before.waiting) == (live.parked, live.waiting):
             continue
         wanted: Mapping[str, Timer] = batch.timers(before) if before else {}
         wants = batch.timers(live)

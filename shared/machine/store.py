@@ -11,9 +11,11 @@ import asyncpg
 import structlog
 
 from shared.contract.machine import TimerDue
+from shared.machine.answering import Answered
 from shared.machine.bytes import GENESIS, JournalRow, LedgerRow
-from shared.machine.deciding import Answered, Batch, Key
+from shared.machine.deciding import Batch
 from shared.machine.head import Fenced, Head, Stopped
+from shared.machine.held import Key
 from shared.machine.mind import Mind, Timer
 from shared.machine.patience import patiently
 from shared.machine.rows import Live
@@ -69,7 +71,7 @@ class Due:
     def place(self) -> str:
         """What an attempt at it is marked with."""
         kind, stream = self.key
-        return f"timer/{kind}/{stream}/{self.timer.timer}"
+        return f"timer/{kind}/{stream}/{self.timer.timer}/{self.timer.generation}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -190,6 +192,12 @@ async def read_messages(connection: Connection, shard: int, ids: Sequence[str]) 
         shard, ids,
     )  # fmt: skip
     return {row["message_id"]: Answered(row["body"], row["entry"], row["first_position"], row["events"], row["met_at"]) for row in rows}
+
+
+async def read_entry(connection: Connection, shard: int, entry: int) -> JournalRow | None:
+    """A row of the journal, where there is one."""
+    row = await connection.fetchrow(f"SELECT {_JOURNAL} FROM journal WHERE shard = $1 AND entry = $2", shard, entry)
+    return journal_row(row) if row else None
 
 
 async def read_streams(connection: Connection, mind: Mind, shard: int, keys: Sequence[Key]) -> dict[Key, Live]:

@@ -6,7 +6,7 @@ its fault, and will be parked with its bytes.
 
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Protocol
 from uuid import UUID
 
@@ -14,7 +14,7 @@ from pydantic import ValidationError
 
 from shared.contract.envelope import POLICIES, commands_topic, event_place, events_topic, shard_of, stream_id, text_headers
 from shared.contract.in_words import in_words, named
-from shared.contract.machine import PublishPolicy, TimerDue
+from shared.contract.machine import SETTLING, PublishPolicy, TimerDue
 from shared.contract.said import Command, decode
 from shared.contract.values import REFERENCE_MAX
 from shared.machine.bytes import HEADER_BYTES_MAX, HEADERS_MAX, JournalRow, LedgerRow, pack_headers, unpack_headers
@@ -95,6 +95,10 @@ class Told:
     hop: Hop | None = None
     fault: str = ""
     """Why it can't be read."""
+    again: int = 0
+    """The journal entry of an input that is decided once more; 0 for one that is told."""
+    corrected: bool = False
+    """Whether its body is another than it was received with."""
 
     @property
     def own(self) -> bool:
@@ -166,6 +170,14 @@ class Reader:
         told = Told(row.topic, row.partition, row.offset, row.key, row.headers, row.body, row.sent_ms)
         return self._filled(told, unpack_headers(row.headers))
 
+    def once_more(self, row: JournalRow, body: bytes | None = None) -> Told:
+        """An input that was parked, or waits, to be decided now; with a corrected body, where there is one."""
+        told = self.journalled(row if body is None else replace(row, body=body))
+        told.again, told.corrected = row.entry, body is not None
+        if row.reason.endswith(NO_ROW_OF_OURS):
+            told.disown()
+        return told
+
     def _filled(self, told: Told, headers: Sequence[tuple[str, bytes | None]]) -> Told:
         try:
             _limited(told.headers, len(headers))
@@ -224,7 +236,9 @@ class Reader:
         told.type = _identifier("ce_type", headers.get("ce_type", ""))
         command_type = self._known(told.type)
         told.kind = command_type.stream
-        if "ce_subject" in headers:
+        if told.kind == SHARD:
+            told.stream = self._own[told.partition]
+        elif "ce_subject" in headers:
             told.stream = _uuid("ce_subject", headers["ce_subject"])
         self._hop(told, headers)
         told.actor = _identifier("ce_actor", headers.get("ce_actor", ""))
@@ -235,9 +249,9 @@ class Reader:
             told.correlation = _uuid("ce_correlationid", headers["ce_correlationid"])
 
     def _known(self, type_name: str) -> type[Command]:
-        if type_name not in self._mind.commands:
+        if (found := self._mind.commands.get(type_name) or SETTLING.get(type_name)) is None:
             raise Unreadable(f"{self._mind.service} knows no command {type_name}")
-        return self._mind.commands[type_name]
+        return found
 
     def _decoded(self, told: Told, command: Command) -> None:
         """What is submitted says itself which stream it belongs to; other commands are addressed."""

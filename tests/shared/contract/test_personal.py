@@ -15,6 +15,11 @@ NOT_PERSONAL = {
     "machine.CommandRefused.v1": {"why"},
     "machine.InputParked.v1": {"reason"},
     "machine.JournalSealed.v1": {"hash"},
+    # an operator's, on a fault of a message: it names nobody
+    "machine.RetryParked.v1": {"reason"},
+    "machine.DiscardParked.v1": {"reason"},
+    "machine.ParkedRetried.v1": {"reason"},
+    "machine.ParkedDiscarded.v1": {"reason"},
     # the upstream's words for how far it is there, and the ids of messages
     "intake.SubmitComplaint.v1": {"upstream_status"},
     "intake.ReportFinding.v1": {"upstream_status"},

@@ -6,9 +6,11 @@ from uuid import UUID, uuid5
 
 from shared.contract.envelope import NAMESPACE, commands_topic, shard_of
 from shared.contract.said import Command, Event
+from shared.machine.answering import Known
 from shared.machine.bytes import GENESIS, LedgerRow, moment
-from shared.machine.deciding import Batch, Known
+from shared.machine.deciding import Batch
 from shared.machine.head import Head
+from shared.machine.held import Up
 from shared.machine.records import event_headers, request_headers
 from shared.machine.replay import Replay
 from shared.machine.told import Reader
@@ -44,20 +46,25 @@ class Bench:
         self.mind, self.shard = mind, shard
         self.reader = Reader(mind, SHARDS, SUBMISSIONS, "g1")
         self.head = Head(shard)
-        self.known = Known({}, {}, {})
+        self.known = Known({})
         self.journal, self.ledger = [], []
         self.now = NOW
         self.offsets = {}
         self.foreign = (0, GENESIS)
 
-    def batch(self, *records, policy: bytes | None = None, fire=(), fatal=False, forged=()):
-        """One batch; gives the journal rows and the ledger rows it wrote. `forged`: those of the records that are no rows of ours."""
+    def batch(self, *records, policy: bytes | None = None, fire=(), go_on=(), most=1_000, fatal=False, forged=()):
+        """One batch; gives the journal rows and the ledger rows it wrote. `forged`: those of the records that are no rows of ours.
+
+        `go_on`: the streams of which what waited is decided, `most` of it.
+        """
         self.now += timedelta(seconds=1)
         batch = Batch(self.mind, self.reader, self.head, self.now, self.known)
         batch.begin(policy or shipped_body())
         for due, stream in fire:
             assert batch.wants(due, ("tally", stream))
             batch.take(self.reader.timer(due, "tally", stream))
+        for stream in go_on:
+            self.go_on(batch, ("tally", stream), most, fatal=fatal)
         for record in records:
             told = self.reader.record(record)
             if record in forged:
@@ -67,16 +74,24 @@ class Bench:
         self.last = batch
         self.known.streams = dict(self.known.streams) | batch.touched
         self.known.messages = dict(self.known.messages) | batch.met
+        self.known.originals = dict(self.known.originals) | {row.entry: row for row in batch.rows.journal}
         self.journal += batch.rows.journal
         self.ledger += batch.rows.ledger
         return batch.rows.journal, batch.rows.ledger
+
+    def go_on(self, batch, key, most, *, fatal):
+        """As the shard does it when the timer of those that waited is due."""
+        assert batch.goes_on(key)
+        for entry in sorted(entry for entry, held in self.known.held.items() if held.waits and held.key == key)[:most]:
+            if batch.goes_on(key):
+                batch.take_up(Up(self.known.held[entry], self.reader.once_more(self.known.originals[entry])), fatal=fatal)
 
     def replayed(self, mind=None) -> Replay:
         """The journal, decided again: every row must come out as it was."""
         replay = Replay(mind or self.mind, self.reader, self.shard, Known(dict(self.known.policies)))
         ledger = []
         for row in self.journal:
-            again, facts = replay.decide(row)
+            again, facts = replay.decide(row, self.known.originals.get(row.refers))
             assert (again.outcome, again.hash) == (row.outcome, row.hash), f"entry {row.entry}, {row.outcome}, replays as {again.outcome}"
             ledger += facts
         assert [row.hash for row in ledger] == [row.hash for row in self.ledger]

@@ -9,8 +9,9 @@ from pydantic_core import from_json
 from shared.contract.machine import PublishPolicy, TimerDue
 from shared.contract.said import decode
 from shared.machine import deciding
+from shared.machine.answering import WAITING_MAX
 from shared.machine.bytes import GENESIS
-from shared.machine.deciding import FATAL, WAITING_MAX
+from shared.machine.deciding import FATAL
 from shared.machine.head import Outcome, Stopped
 from shared.machine.told import IDENTIFIER_MAX
 from shared.policy.loader import shipped

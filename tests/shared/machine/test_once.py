@@ -7,7 +7,7 @@ import pytest
 from pydantic_core import from_json
 
 from shared.contract.envelope import shard_of
-from shared.machine.deciding import MESSAGES_REMEMBERED
+from shared.machine.answering import MESSAGES_REMEMBERED
 from shared.machine.head import Outcome
 from tests.shared.machine.bench import SHARDS, Bench, stream_in
 from tests.shared.machine.tally import MIND, Add, Submit

@@ -4,7 +4,7 @@ import random
 from datetime import UTC, datetime, timedelta
 
 from shared.contract.envelope import shard_of
-from shared.machine.deciding import MESSAGES_REMEMBERED
+from shared.machine.answering import MESSAGES_REMEMBERED
 from shared.machine.told import ORIGIN_MAX
 from tests.shared.machine.live import STREAMS, is_so, until
 from tests.shared.machine.tally import Add
