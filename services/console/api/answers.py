@@ -16,7 +16,7 @@ LOOK_EVERY_SECONDS = 1.0
 FIND = """
 SELECT DISTINCT ON (message_id) message_id, outcome, service, shard, first, last FROM outcomes JOIN asked USING (message_id)
 WHERE message_id = ANY($1) AND service = split_part(type, '.', 1) AND (outcomes.stream = asked.stream OR outcomes.stream IS NULL)
-ORDER BY message_id, outcomes.stream NULLS LAST, first
+ORDER BY message_id, outcomes.stream NULLS LAST, came
 """
 """Anybody may use an id of ours: the answer is the first input under it that is about what we asked about."""
 

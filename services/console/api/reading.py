@@ -19,7 +19,7 @@ from services.console.api.problems import Problem, ProblemBody
 from services.console.api.saying import in_a_line
 from services.console.projections.card import CARD, Card
 from shared.contract.envelope import event_id
-from shared.contract.machine import CommandRefused, InputParked
+from shared.contract.machine import CommandRefused, InputParked, InputTakenUp
 from shared.contract.values import REFERENCE_MAX, At, printable
 
 PAGE_MAX = 500
@@ -32,6 +32,8 @@ HISTORY_MAX = 1_000
 """Events on a page of a history, at most."""
 LISTED = ", ".join(Listed.model_fields)
 """The columns that the list shows: they are called as it calls them."""
+PARKED_BEFORE = b'"before":"parked"'
+"""What the event of an input says that had been parked already: that it is so still, or no more."""
 WHERES = ("own", "fix", "deliver", "retrain", "settled")
 COUNTS: tuple[Literal["kept", "broken", "refusals", "parked", "events"], ...] = ("kept", "broken", "refusals", "parked", "events")
 
@@ -152,14 +154,18 @@ async def counts(request: Request) -> Counts:
         " FROM complaints WHERE received_at IS NOT NULL GROUP BY stage"
     )
     told = await _pool(request).fetch(
-        f"SELECT type, count(*) AS rows FROM story WHERE type IN ('{CommandRefused.type}', '{InputParked.type}') GROUP BY type"  # noqa: S608
-    )
+        "SELECT type, count(*) AS rows, count(*) FILTER (WHERE position($2::bytea IN body) > 0) AS parked_before FROM story"
+        " WHERE type = ANY($1) GROUP BY type",
+        [CommandRefused.type, InputParked.type, InputTakenUp.type], PARKED_BEFORE,
+    )  # fmt: skip
     by_type = {row["type"]: row["rows"] for row in told}
+    before = {row["type"]: row["parked_before"] for row in told}
+    parked = by_type.get(InputParked.type, 0) - before.get(InputParked.type, 0) - before.get(InputTakenUp.type, 0)
     by_stage = dict.fromkeys(WHERES, 0) | {row["stage"]: row["complaints"] for row in rows}
     return Counts(
         complaints=sum(by_stage.values()), by_stage=by_stage, held=sum(row["held"] for row in rows),
         with_refusals=sum(row["refused"] for row in rows), with_conflicts=sum(row["conflicting"] for row in rows),
-        with_parked=sum(row["parked"] for row in rows), parked=by_type.get(InputParked.type, 0),
+        with_parked=sum(row["parked"] for row in rows), parked=parked,
         refusals=by_type.get(CommandRefused.type, 0),
     )  # fmt: skip
 

@@ -179,7 +179,13 @@ def _machine(event: Event) -> str | None:
         case machine.NothingChanged():
             return "it is so already"
         case machine.InputWaiting(behind=behind):
-            return f"behind the parked input of journal entry {behind}"
+            return f"behind the parked input of journal entry {behind}" if behind else "behind others that wait their turn"
+        case machine.InputTakenUp(entry=entry):
+            return f"what was told in journal entry {entry} is decided"
+        case machine.ParkedRetried(entry=entry, reason=reason, corrected=corrected):
+            return f"the input of journal entry {entry} is decided again{', with another body' if corrected else ''}: {reason}"
+        case machine.ParkedDiscarded(entry=entry, reason=reason):
+            return f"the input of journal entry {entry} is given up: {reason}"
         case machine.MessageRepeated():
             return "this message was answered before"
         case machine.PolicyAdopted(name=name, version=version):

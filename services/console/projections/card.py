@@ -211,8 +211,10 @@ def _counted(part: P, event: Event, at: datetime) -> P:
     match event:
         case machine.CommandRefused():
             return replace(part, refusals=part.refusals + 1)
-        case machine.InputParked() | machine.InputWaiting():
+        case machine.InputParked(before=None) | machine.InputWaiting():
             return replace(part, parked=part.parked + 1)
+        case machine.InputTakenUp():
+            return replace(part, parked=part.parked - 1)
         case intake.MisunderstandingRaised() | resolution.MisunderstandingRaised():
             return replace(part, held=True)
         case intake.MisunderstandingCleared() | resolution.MisunderstandingCleared():

@@ -2,6 +2,7 @@
 
 A message's id names it for its sender alone: an upstream may use any id, one that another uses too, or one of ours. So what is kept is
 what became of each *input*: its events lie one after another in one ledger, and each carries the hash of that input's journal row.
+What was parked, or waited, is decided once more under a journal row of its own; what becomes of it then takes the other's place.
 """
 
 from collections.abc import Mapping, Sequence
@@ -9,7 +10,9 @@ from uuid import UUID
 
 from shared.contract.envelope import is_requested
 from shared.contract.intake import ANSWERS
-from shared.contract.machine import NOT_TAKEN, MessageRepeated
+from shared.contract.machine import MACHINE_EVENTS, NOT_TAKEN, InputParked, InputTakenUp, InputWaiting, MessageRepeated
+from shared.contract.upcasts import read_event
+from shared.machine.bytes import LedgerRow
 from shared.machine.projecting import Heard
 from shared.machine.store import Connection
 from shared.machine.told import SHARD
@@ -42,15 +45,41 @@ class Outcomes:
                 continued = True
             elif not is_requested(row.type) and row.type != MessageRepeated.type:
                 stream = None if row.kind == SHARD else row.stream
-                new.append((*place, row.position, last, stream, NAMES.get(row.type, "accepted")))
+                new.append((*place, row.position, last, stream, NAMES.get(row.type, "accepted"), _entry(row)))
         if new:
             await connection.executemany(
-                "INSERT INTO outcomes (message_id, service, shard, cause, first, last, stream, outcome)"
-                " VALUES ($1, $2, $3, $4, $5, $6, $7, $8)",
+                "INSERT INTO outcomes (message_id, service, shard, cause, first, last, stream, outcome, entry, came)"
+                " VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $5)",
                 new,
             )
+        for one in heard:
+            await _settle(connection, one)
         if new or continued:
             await connection.execute("SELECT pg_notify($1, '')", CHANNEL)
+
+
+async def _settle(connection: Connection, heard: Heard) -> None:
+    """What was known of an input that was held is known no more where it was decided once more: its other events stand under this cause."""
+    row, message_id = heard.row, _uuid(heard.row.message_id)
+    if message_id is None or row.type not in {InputTakenUp.type, InputParked.type}:
+        return
+    event = read_event(row.type, row.body, MACHINE_EVENTS)
+    if isinstance(event, InputTakenUp | InputParked) and event.before is not None:
+        await connection.execute(
+            "WITH until_now AS (DELETE FROM outcomes WHERE (message_id, service, shard, entry) = ($1, $2, $3, $4) AND cause <> $5"
+            " RETURNING came) UPDATE outcomes SET came = until_now.came FROM until_now"
+            " WHERE (message_id, service, shard, cause) = ($1, $2, $3, $5)",
+            message_id, heard.service, row.shard, event.entry, row.cause_hash,
+        )  # fmt: skip
+
+
+def _entry(row: LedgerRow) -> int | None:
+    """Where an input lies that is parked, or waits."""
+    if row.type not in {InputParked.type, InputWaiting.type}:
+        return None
+    event = read_event(row.type, row.body, MACHINE_EVENTS)
+    assert isinstance(event, InputParked | InputWaiting), "it is of its type"
+    return event.entry
 
 
 def _inputs(heard: Sequence[Heard]) -> Sequence[Sequence[Heard]]:

@@ -21,7 +21,7 @@ KEPT = {
         "SELECT service, shard, position, complaint, stream, kind, version, type, at, actor, message_id, hash, body"
         " FROM {0}.story ORDER BY service, shard, position"
     ),
-    "outcomes": "SELECT message_id, service, shard, first, last, stream, outcome, cause FROM {0}.outcomes ORDER BY 1, 2, 3, 4",
+    "outcomes": "SELECT message_id, service, shard, first, last, stream, outcome, cause, entry, came FROM {0}.outcomes ORDER BY 1, 2, 3, 4",
     "places": "SELECT service, shard, position, hash FROM {0}.places ORDER BY 1, 2",
 }
 

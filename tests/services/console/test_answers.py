@@ -24,7 +24,8 @@ async def test_everybody_who_waits_for_a_message_is_woken_though_another_has_lef
         await owner.execute("INSERT INTO asked VALUES ($1, '', 'person:anna', 'intake.AssignOwner.v1', $2)", message_id, stream)
         patient = asyncio.create_task(waits(beside, message_id, 30))
         assert (await waits(beside, message_id, 1)).status_code == 202
-        await owner.execute("INSERT INTO outcomes VALUES ($1, 'intake', 0, 1, 1, $2, 'accepted', '')", message_id, stream)
+        columns = "message_id, service, shard, first, last, stream, outcome, cause, came"
+        await owner.execute(f"INSERT INTO outcomes ({columns}) VALUES ($1, 'intake', 0, 1, 1, $2, 'accepted', '', 1)", message_id, stream)
         await owner.execute("SELECT pg_notify($1, '')", CHANNEL)
         assert (await asyncio.wait_for(patient, 5)).status_code == 200
     finally:

@@ -48,6 +48,25 @@ OVERRULED = golden("intake.WithdrawalOverruled", generation=1)
 REOPENED = golden("intake.ComplaintReopened", generation=2)
 
 
+PARKED = golden("machine.InputParked")
+STILL = PARKED.model_copy(update={"before": "parked"})
+WAITS = golden("machine.InputWaiting")
+TAKEN_UP = golden("machine.InputTakenUp")
+
+
+@pytest.mark.parametrize(
+    ("events", "parked"),
+    [
+        ((PARKED, WAITS, WAITS), 3),
+        ((PARKED, WAITS, STILL), 2),
+        ((PARKED, WAITS, TAKEN_UP, WAITS.model_copy(update={"behind": 0}), TAKEN_UP), 1),
+        ((PARKED, TAKEN_UP), 0),
+    ],
+)
+def test_what_was_settled_is_counted_as_parked_no_more(events, parked):
+    assert card(RECEIVED, *events).sum_of("parked") == parked
+
+
 @pytest.mark.parametrize(
     ("events", "stage"),
     [

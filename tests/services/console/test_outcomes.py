@@ -6,11 +6,17 @@ from uuid import UUID, uuid4
 import pytest
 
 from services.console.projections.outcomes import Outcomes
+from shared.contract.machine import InputParked, InputTakenUp, InputWaiting
 from shared.machine.bytes import LedgerRow, moment
 from shared.machine.projecting import Heard
 
 NOW = datetime(2026, 3, 3, 9, tzinfo=UTC)
 STREAM = UUID(int=7)
+PARKED = InputParked(entry=17, topic="intake.commands", partition=0, offset=3, cause="mind_failed", reason="KeyError")
+STILL = PARKED.model_copy(update={"before": "parked"})
+WAITS = InputWaiting(entry=17, behind=16)
+UP, UP_AT_LAST = InputTakenUp(entry=17, before="parked"), InputTakenUp(entry=17, before="waiting")
+BODIES = {one.type: one.to_bytes() for one in (PARKED, WAITS, UP)}
 
 
 class Ledger:
@@ -22,8 +28,8 @@ class Ledger:
     def row(self, message_id, cause, event="intake.OwnerAssigned.v1", **changed):
         self.position += 1
         row = LedgerRow(
-            0, self.position, STREAM, "complaint", 1, event, b"{}", 0, NOW, moment(NOW), "person:anna", str(message_id), STREAM, None, "",
-            cause,
+            0, self.position, STREAM, "complaint", 1, event, BODIES.get(event, b"{}"), 0, NOW, moment(NOW), "person:anna", str(message_id),
+            STREAM, None, "", cause,
         )  # fmt: skip
         for name, value in changed.items():
             setattr(row, name, value)
@@ -103,3 +109,37 @@ async def test_what_could_not_be_read_concerns_no_stream(console_tables, message
     row = Ledger().row(message_id, b"a", "machine.InputParked.v1", kind="shard", stream=uuid4())
     await Outcomes().project(console_tables, [row])
     assert await console_tables.fetchval("SELECT stream FROM outcomes WHERE message_id = $1", message_id) is None
+
+
+@pytest.mark.parametrize("cut", range(5))
+@pytest.mark.parametrize(("held", "up"), [(PARKED, UP), (WAITS, UP_AT_LAST)])
+async def test_what_became_of_it_at_last_takes_the_place_of_what_was_known_of_it(console_tables, message_id, cut, held, up):
+    """Also where somebody else used its id meanwhile: its place among them stays."""
+    ledger = Ledger()
+    rows = [
+        ledger.row(message_id, b"a", held.type),
+        ledger.row(message_id, b"b", "machine.CommandRefused.v1"),
+        ledger.row(message_id, b"c"),
+        ledger.row(message_id, b"c"),
+        ledger.row(message_id, b"c", up.type, body=up.to_bytes()),
+    ]
+    assert await kept(console_tables, message_id, rows[:cut], rows[cut:]) == [("intake", "refused", 2, 2), ("intake", "accepted", 3, 5)]
+    order = "SELECT array_agg(outcome ORDER BY came) FROM outcomes WHERE message_id = $1"
+    assert await console_tables.fetchval(order, message_id) == ["accepted", "refused"]
+
+
+async def test_what_is_parked_once_more_is_one_outcome(console_tables, message_id):
+    ledger = Ledger()
+    rows = [ledger.row(message_id, b"a", PARKED.type), ledger.row(message_id, b"b", PARKED.type, body=STILL.to_bytes())]
+    assert await kept(console_tables, message_id, rows) == [("intake", "parked", 2, 2)]
+    assert await console_tables.fetchval("SELECT came FROM outcomes WHERE message_id = $1", message_id) == 1_000_001
+
+
+async def test_what_was_passed_on_at_last_is_answered_elsewhere(console_tables, message_id):
+    ledger = Ledger()
+    rows = [
+        ledger.row(message_id, b"a", PARKED.type),
+        ledger.row(message_id, b"b", "intake.SubmitComplaintRequested.v1", target=uuid4()),
+        ledger.row(message_id, b"b", UP.type),
+    ]
+    assert await kept(console_tables, message_id, rows) == []
