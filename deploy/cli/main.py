@@ -36,7 +36,7 @@ COMMANDS = {
     "sample": Later("deploy.cli.sample", ASK, "Feed believable complaints, and people who work them."),
     "complaint": Later("deploy.cli.complaint", ASK, "See complaints: the list, one of them, its history, its trace."),
     "command": Later("deploy.cli.command", ASK, "Ask a service for something, and see what can be asked."),
-    "parked": Later("deploy.cli.parked", ASK, "See the inputs that could not be decided, whole, with the reason."),
+    "parked": Later("deploy.cli.parked", ASK, "See the inputs that could not be decided, and settle them."),
     "follow": Later("deploy.cli.follow", PROVE, "Follow one input through the ten hops, with the code of each."),
     "verify": Later("deploy.cli.verify", PROVE, "Prove that every ledger is whole and unchanged."),
     "replay": Later("deploy.cli.replay", PROVE, "Decide the journals again, and compare with the ledgers."),

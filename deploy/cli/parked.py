@@ -1,4 +1,4 @@
-"""`makegood parked`: inputs that could not be decided, and those that wait behind one, as they were received."""
+"""`makegood parked`: inputs that could not be decided, and those that wait behind one, as they were received; and settling them."""
 
 import base64
 import re
@@ -6,30 +6,29 @@ import sys
 from collections.abc import Sequence
 from typing import Annotated, Any
 
-import asyncpg
 import typer
 
-from deploy.cli import output
+from deploy.cli import output, settling
 from deploy.cli.database import in_range, run
 from deploy.cli.exits import Exit, stop
 from deploy.cli.options import AsJson, Home, Service, ShardNumber
 from deploy.cli.place import minds, stack_of
+from deploy.cli.settling import Seen
 from deploy.database import connected, installation, use
-from shared.machine import stored
-from shared.machine.bytes import JournalRow, unpack_headers
-from shared.machine.head import Outcome
+from shared.machine.bytes import unpack_headers
 
 PLACE = re.compile(r"(\w+)/(\d{1,9})/(\d{1,18})")
 LISTED_MAX = 1_000
-HELD = [Outcome.PARKED, Outcome.WAITING]
 BODY_INDENT = 2
 
 
 def register(app: typer.Typer) -> None:
     """Adds the group to the app."""
-    group = typer.Typer(help="See the inputs that could not be decided, whole, with the reason.", no_args_is_help=True)
+    group = typer.Typer(help="See the inputs that could not be decided, and settle them.", no_args_is_help=True)
     group.command("list")(list_)
     group.command("show")(show)
+    group.command("retry")(retry)
+    group.command("discard")(discard)
     app.add_typer(group, name="parked")
 
 
@@ -44,49 +43,44 @@ def list_(
     """List the inputs that are parked, and those that wait behind one, the newest first.
 
     Nothing is lost: each is kept as it was received, byte for byte. One that could not be read stands alone; where a service itself
-    failed on one, later inputs of the same complaint wait behind it.
+    failed on one, later inputs of the same complaint wait behind it. What was settled is listed no more.
 
     Example: makegood parked list --service intake
     """
     names = minds(service)
     stack = stack_of(home)
 
-    async def held() -> list[tuple[str, JournalRow]]:
+    async def held() -> list[Seen]:
+        found: list[Seen] = []
         async with connected(stack.owner_dsn) as connection:
             shards = in_range(shard, (await installation(connection)).shards)
-            found = [(name, row) for name in names for row in await _held(connection, name, shards, limit + 1)]
-            return sorted(found, key=lambda one: one[1].now, reverse=True)
+            for name in names:
+                await use(connection, name)
+                found += await settling.held(connection, name, shards, limit + 1)
+        return sorted(found, key=lambda one: one.row.now, reverse=True)
 
     found = run(held())
     listed = found[:limit]
     if as_json:
-        output.show_json({"parked": [_as_data(name, row) for name, row in listed], "more": len(found) > limit})
+        output.show_json({"parked": [_as_data(one) for one in listed], "more": len(found) > limit})
     elif listed:
         _list(listed)
-        output.say(f"`makegood parked show {listed[0][0]}/{listed[0][1].shard}/{listed[0][1].entry}` shows one whole.", style="dim")
+        output.say(f"`makegood parked show {listed[0].place}` shows one whole; `retry` and `discard` settle it.", style="dim")
     else:
         output.say("Nothing is parked.")
     if len(found) > limit:
         output.say(f"There are more than these {limit}: --limit N shows up to {LISTED_MAX:,}.", style="dim")
 
 
-def _list(listed: Sequence[tuple[str, JournalRow]]) -> None:
+def _list(listed: Sequence[Seen]) -> None:
     """On a terminal the reason stands on a line of its own."""
-    rows = [[output.moment(row.now), f"{name}/{row.shard}/{row.entry}", row.outcome, _where(row), _why(row)] for name, row in listed]
+    rows = [[output.moment(one.row.now), one.place, one.state, one.where, one.why] for one in listed]
     if not output.on_terminal():
         output.table(["when", "input", "outcome", "from", "why"], rows)
         return
     for when, place, outcome, where, why in rows:
         output.show(f"{when}  {place}  {outcome}  {where}", style="bold")
         output.show_indented(why, 22)
-
-
-async def _held(connection: asyncpg.Connection, service: str, shards: Sequence[int], limit: int) -> list[JournalRow]:
-    await use(connection, service)
-    rows = await connection.fetch(
-        "SELECT * FROM journal WHERE outcome IN ('parked', 'waiting') AND shard = ANY($1) ORDER BY now DESC LIMIT $2", list(shards), limit
-    )
-    return [stored.journal_row(row) for row in rows]
 
 
 def show(
@@ -110,23 +104,76 @@ def show(
     name, number, at = _place(place, service, shard, entry)
     stack = stack_of(home)
 
-    async def found() -> JournalRow | None:
-        async with connected(stack.owner_dsn, name) as connection:
-            row = await connection.fetchrow("SELECT * FROM journal WHERE shard = $1 AND entry = $2", number, at)
-            return stored.journal_row(row) if row else None
-
-    row = run(found())
-    if row is None:
+    one = run(settling.look(stack.owner_dsn, name, number, at))
+    if one is None:
         stop(f"The journal of {name} has no entry {at} in shard {number}. `makegood parked list` shows what is parked.", Exit.NOT_FOUND)
-    if row.outcome not in HELD:
-        stop(f"{name}/{number}/{at} is not parked: it was {row.outcome.replace('_', ' ')}.", Exit.NOT_FOUND)
+    if not one.was_held:
+        stop(f"{one.place} is not parked: it was {one.row.outcome.replace('_', ' ')}.", Exit.NOT_FOUND)
     if raw:
-        sys.stdout.buffer.write(row.body or b"")
+        sys.stdout.buffer.write(one.row.body or b"")
         sys.stdout.buffer.flush()
     elif as_json:
-        output.show_json(_as_data(name, row) | _content(row))
+        output.show_json(_as_data(one) | _content(one))
     else:
-        _show(name, row)
+        _show(one)
+
+
+Reason = Annotated[str, typer.Option("--reason", metavar="TEXT", help="Why. It is kept for ever: name nobody.", show_default=False)]
+Actor = Annotated[str, typer.Option("--actor", metavar="WHO", help="Who answers for it: a person, as in person:anna.")]
+DryRun = Annotated[bool, typer.Option("--dry-run", help="Look only; send nothing.")]
+Wait = Annotated[int, typer.Option("--wait", min=0, max=settling.WAIT_MAX_SECONDS, metavar="SECONDS", help="Wait so long for the outcome.")]
+Place = Annotated[str, typer.Argument(metavar="SERVICE/SHARD/ENTRY", help="As `makegood parked list` shows it.")]
+
+
+def retry(
+    *,
+    place: Place,
+    reason: Reason,
+    body: Annotated[
+        str | None, typer.Option("--body", metavar="JSON", help="What it should have said, whole; @FILE reads it, @- from standard input.")
+    ] = None,
+    actor: Actor = settling.OPERATOR,
+    dry_run: DryRun = False,
+    wait: Wait = 10,
+    as_json: AsJson = False,
+    home: Home = None,
+) -> None:
+    """Have a parked input decided again, and then all that waits behind it, in order.
+
+    As it was received, once its fault is mended; or with another body, where the body was the fault. Both stay in the journal. Key and
+    headers stay as they are: where they are at fault, discard it and have it sent anew. Whoever sent it gets the answer under its own id.
+
+    Example: makegood parked retry intake/3/17 --reason "fixed in 1.2"
+
+    Example: makegood parked retry intake/3/17 --reason "a comma was missing" --body @corrected.json
+    """
+    corrected = None if body is None else settling.body_of(body)
+    settling.settle(
+        settling.Wish(*_place(place, None, None, None), reason, actor, corrected=corrected), stack_of(home), wait=wait, dry_run=dry_run,
+        as_json=as_json,
+    )  # fmt: skip
+
+
+def discard(
+    *,
+    place: Place,
+    reason: Reason,
+    actor: Actor = settling.OPERATOR,
+    dry_run: DryRun = False,
+    wait: Wait = 10,
+    as_json: AsJson = False,
+    home: Home = None,
+) -> None:
+    """Give a parked input up, and have all that waits behind it decided, in order.
+
+    Whoever sent it is told that it was given up, and why. It stays in the journal, byte for byte, but is not decided any more.
+
+    Example: makegood parked discard intake/3/17 --reason "sent again as shop/4712"
+    """
+    settling.settle(
+        settling.Wish(*_place(place, None, None, None), reason, actor, given_up=True), stack_of(home), wait=wait, dry_run=dry_run,
+        as_json=as_json,
+    )  # fmt: skip
 
 
 def _place(place: str | None, service: str | None, shard: int | None, entry: int | None) -> tuple[str, int, int]:
@@ -140,10 +187,11 @@ def _place(place: str | None, service: str | None, shard: int | None, entry: int
     return found[1], int(found[2]), int(found[3])
 
 
-def _show(name: str, row: JournalRow) -> None:
+def _show(one: Seen) -> None:
+    row = one.row
     output.fields({
-        "input": f"{name}/{row.shard}/{row.entry}", "outcome": row.outcome, "why": _why(row), "when": output.moment(row.now, precise=True),
-        "from": _where(row), "message id": row.message_id, "type": row.type, "stream": f"{row.kind} {row.stream}" if row.stream else "",
+        "input": one.place, "outcome": one.state, "why": one.why, "when": output.moment(row.now, precise=True),
+        "from": one.where, "message id": row.message_id, "type": row.type, "stream": f"{row.kind} {row.stream}" if row.stream else "",
         "key": _text(row.key) if row.key is not None else "none",
     })  # fmt: skip
     output.show()
@@ -159,33 +207,29 @@ def _show(name: str, row: JournalRow) -> None:
             output.show(f"{'':{BODY_INDENT}}{line}")
 
 
-def _where(row: JournalRow) -> str:
-    return f"{row.topic}/{row.partition}/{row.offset}" if row.topic else "the machine itself"
-
-
-def _why(row: JournalRow) -> str:
-    return row.reason or (f"waits behind entry {row.refers}" if row.outcome == Outcome.WAITING else "")
-
-
 def _text(found: bytes) -> str:
     """Bytes as text; what is none as escapes."""
     return output.visible(found.decode("utf-8", "backslashreplace"))
 
 
-def _as_data(name: str, row: JournalRow) -> dict[str, Any]:
+def _as_data(one: Seen) -> dict[str, Any]:
+    row = one.row
     return {
-        "input": f"{name}/{row.shard}/{row.entry}", "service": name, "shard": row.shard, "entry": row.entry, "outcome": row.outcome,
-        "reason": row.reason, "behind": row.refers or None, "at": row.now, "topic": row.topic, "partition": row.partition,
+        "input": one.place, "service": one.service, "shard": row.shard, "entry": row.entry, "outcome": row.outcome, "state": one.state,
+        "reason": row.reason, "why": one.why, "behind": one.behind or None, "at": row.now, "topic": row.topic, "partition": row.partition,
         "offset": row.offset, "message_id": row.message_id, "type": row.type, "kind": row.kind, "stream": row.stream,
+        "again": [{"entry": again.entry, "at": again.now, "outcome": again.outcome, "reason": again.reason} for again in one.again],
     }  # fmt: skip
 
 
-def _content(row: JournalRow) -> dict[str, Any]:
+def _content(one: Seen) -> dict[str, Any]:
     """Key, headers and body, in base64: they need not be text."""
+    row = one.row
     return {
         "key_base64": _base64(row.key),
         "headers": [{"name": header, "value_base64": _base64(value)} for header, value in unpack_headers(row.headers)],
         "body_base64": _base64(row.body),
+        "corrected_base64": [_base64(again.body) for again in one.again if again.body is not None],
     }
 
 

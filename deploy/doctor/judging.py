@@ -235,9 +235,11 @@ def parked(seen: Seen) -> Iterator[Finding]:
         words = ", ".join(f"{count:,} {cause.replace('_', ' ')}" for cause, count in causes.items())
         if causes.keys() & STREAM_WAITS:
             what = f"complaints stand still in {service}: {words}"
-            yield wrong("parked", what, f"`makegood parked list --service {service}`; a mind that failed is a fault to report")
+            do = "a mind that failed is a fault to report, and `makegood parked retry` decides it once that is mended"
+            yield wrong("parked", what, f"`makegood parked list --service {service}`; {do}")
         else:
-            yield note("parked", f"{service} has inputs that it could not read: {words}; `makegood parked list` shows them and why")
+            do = "`makegood parked list` shows them and why, `retry` and `discard` settle them"
+            yield note("parked", f"{service} has inputs that it could not read: {words}; {do}")
     if not there:
         yield fine("parked", "no input is parked")
 

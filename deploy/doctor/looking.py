@@ -30,6 +30,7 @@ from shared.machine import store
 from shared.machine.head import Head
 from shared.machine.stored import Damaged
 from shared.machine.tail import Tail
+from shared.machine.waiting import IS_HELD, LAST_REASON, WAITS
 from shared.settings import load
 
 KAFKA_SECONDS = 20.0
@@ -176,9 +177,10 @@ async def _behind(connection: asyncpg.Connection, head: Head, position: int) -> 
 
 
 async def _parked(connection: asyncpg.Connection) -> Mapping[str, int]:
+    """How many inputs are parked or wait still, by cause."""
     rows = await connection.fetch(
-        "SELECT CASE outcome WHEN 'waiting' THEN 'waiting' ELSE split_part(reason, ':', 1) END AS cause, count(*) AS inputs"
-        " FROM journal WHERE outcome IN ('parked', 'waiting') GROUP BY cause ORDER BY cause"
+        f"SELECT CASE WHEN {WAITS} THEN 'waiting' ELSE split_part(coalesce({LAST_REASON}, reason), ':', 1) END AS cause,"  # noqa: S608
+        f" count(*) AS inputs FROM journal AS input WHERE {IS_HELD} GROUP BY cause ORDER BY cause"
     )
     return {row["cause"]: row["inputs"] for row in rows}
 

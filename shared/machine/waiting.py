@@ -24,15 +24,18 @@ STREAM_BYTES = BATCH_BYTES // STREAMS_MAX
 """So many bytes of each stream."""
 
 _INPUT = ", ".join(f'input."{column}"' for column in JOURNAL_COLUMNS)
-_AGAIN = "FROM journal AS again WHERE again.shard = input.shard AND again.topic = '' AND again.refers > 0 AND again.refers = input.entry"
+AGAIN_OF = "FROM journal AS again WHERE again.shard = input.shard AND again.topic = '' AND again.refers > 0 AND again.refers = input.entry"
+"""Of a journal's row `input`: the rows that decide that input once more, as `again`."""
 IS_HELD = (
     "input.outcome IN ('parked', 'waiting') AND NOT (input.topic = '' AND input.refers > 0)"
-    f" AND (SELECT true {_AGAIN} AND again.outcome <> 'parked' LIMIT 1) IS NULL"
+    f" AND (SELECT true {AGAIN_OF} AND again.outcome <> 'parked' LIMIT 1) IS NULL"
 )
-"""Of a journal's row `input`: whether that input is parked, or waits, and was not settled since. (As a question for each row: a join of
+"""Whether that input is parked, or waits, and was not settled since. (As a question for each row: a join of
 the journal with itself is planned badly where PostgreSQL does not know it well.)"""
-WAITS = f"(input.outcome = 'waiting' AND (SELECT true {_AGAIN} LIMIT 1) IS NULL)"
+WAITS = f"(input.outcome = 'waiting' AND (SELECT true {AGAIN_OF} LIMIT 1) IS NULL)"
 """Of one that is: whether it still waits; else it is parked."""
+LAST_REASON = f"(SELECT again.reason {AGAIN_OF} ORDER BY again.entry DESC LIMIT 1)"
+"""And why it is so since it was decided once more; null where it was not."""
 
 
 @dataclass(slots=True)
@@ -87,7 +90,7 @@ async def _held(connection: Connection, shard: int, entries: Sequence[int]) -> F
     rows = await connection.fetch(
         f"SELECT {_INPUT}, told.kind AS of_kind, told.stream AS of_stream, told.correlation, {WAITS} AS waits FROM journal AS input"  # noqa: S608
         " JOIN journal AS newest ON newest.shard = input.shard"
-        f" AND newest.entry = coalesce((SELECT max(again.entry) {_AGAIN}), input.entry)"
+        f" AND newest.entry = coalesce((SELECT max(again.entry) {AGAIN_OF}), input.entry)"
         " JOIN ledger AS told ON told.shard = newest.shard AND told.position = newest.first_position"
         f" WHERE input.shard = $1 AND input.entry = ANY($2) AND {IS_HELD} ORDER BY input.entry",
         shard, entries,
