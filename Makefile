@@ -7,12 +7,15 @@ PYTHON ?= $(shell for p in python3 python3.14 python3.13 python3.12 python3.11; 
 	command -v $$p >/dev/null 2>&1 && $$p -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo $$p && break; done)
 T ?= tests
 MINUTES ?= 2
+RECORDS ?= 100000
+REQUESTS ?= 50000
+SEEDS ?= 2000
 
 .DEFAULT_GOAL := help
-.PHONY: help up down clean status test chaos check format docs lock setup
+.PHONY: help up down clean status test simulate guards chaos fuzz fuzz-http check format docs lock setup
 
 help:  ## What there is
-	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-8s %s\n", $$1, $$2}'
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-9s %s\n", $$1, $$2}'
 
 up: $(VENV)/run.ready  ## Start everything, feed the sample the first time, print where to look (again: resume)
 	@$(BIN)/makegood up
@@ -36,8 +39,20 @@ clean:  ## Stop everything and forget it: the embedded Kafka's and PostgreSQL's 
 test: $(VENV)/dev.ready  ## Run the tests; T=path runs some
 	@$(BIN)/python -m pytest $(T)
 
+simulate: $(VENV)/dev.ready  ## Live through so many seeds of trouble in simulated time: SEEDS=2000; SEED=n lives through one, and tells it
+	@$(BIN)/python -m tests.simulation $(if $(SEED),--seed $(SEED),--seeds $(SEEDS) $(if $(FIRST),--first $(FIRST)))
+
+guards: $(VENV)/dev.ready  ## Take the machine's guards away one by one: after how many seeds is each missed?
+	@$(BIN)/python -m tests.simulation --guards
+
 chaos: $(VENV)/dev.ready  ## Kill, freeze and cut off everything under load, then check everything; MINUTES=2 says for how long
 	@$(BIN)/python -m tests.faults.chaos $(MINUTES)
+
+fuzz: $(VENV)/dev.ready  ## Send malformed records to the services, and account for each: RECORDS=100000 SEED=1
+	@$(BIN)/python -m tests.faults.fuzz $(RECORDS) $(or $(SEED),1)
+
+fuzz-http: $(VENV)/dev.ready  ## Ask the console what it allows and what it does not: REQUESTS=50000 SEED=1
+	@$(BIN)/python -m tests.faults.over_http $(REQUESTS) $(or $(SEED),1)
 
 check: $(VENV)/dev.ready  ## Format, lint, types, walls between the rooms, documents written by the code
 	$(BIN)/ruff format --check .

@@ -130,7 +130,7 @@ class Replay:
         """An input that was parked, by what the row before it asked, or the next of those that waited behind it."""
         batch = self.batch
         up = batch.up or self._next_up(row)
-        if up is None or not row.again or up.held.entry != row.refers:
+        if up is None or not row.again:
             raise ProofFailed(Fault(batch.mind.service, row.shard, "it decides again what is not next in order", entry=row.entry))
         cause, _, reason = row.reason.partition(": ")
         batch.take_up(up, parked=(cause, reason) if row.outcome == Outcome.PARKED else None)

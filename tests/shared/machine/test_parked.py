@@ -1,6 +1,7 @@
 """Parked inputs, settled: decided again or given up, with all that waited behind them, and the same by a replay."""
 
 from dataclasses import replace
+from datetime import timedelta
 
 import pytest
 from pydantic_core import from_json
@@ -90,7 +91,7 @@ def test_retried_after_the_fault_was_mended_it_is_decided_and_who_sent_it_is_ans
     assert (again.again, again.outcome, again.refers, again.message_id) == (True, Outcome.ACCEPTED, entry, "bad")
     assert (again.body, again.headers, again.key) == (None, b"", None), "what was received stands where it was received"
     assert (added.type, added.message_id, added.entry) == ("intake.Added.v1", "bad", again.entry)
-    assert body(taken_up) == {"entry": entry, "before": "parked"}
+    assert (taken_up.stream, taken_up.correlation, body(taken_up)) == (HERE, HERE, {"entry": entry, "before": "parked"})
     assert (bench.total(HERE), live(bench).parked) == (13, 0)
 
 
@@ -233,6 +234,7 @@ def test_a_submission_that_nobody_could_read_goes_where_it_belongs_once_it_is_co
         )
         assert again.outcome == outcome
         assert (facts[-1].type, facts[-1].kind) == ("machine.InputTakenUp.v1", "shard")
+        assert facts[-1].correlation == is_parked.correlation, "it is no complaint's story that it was parked"
     (passed_on,) = [row for row in bench.ledger if row.target]
     there = Bench(1).began()
     (row,), (added,) = there.batch(there.passed_on(passed_on))
@@ -339,6 +341,15 @@ def test_a_message_that_comes_again_finds_the_final_answer(bench):
     (row,), _ = bench.batch(bench.ask(Add(number=5), HERE, "bad"))
     assert (row.outcome, row.reason) == (Outcome.REFUSED, "message_id_conflict")
     assert bench.total(HERE) == 6
+
+
+def test_the_final_answer_is_the_later_one_also_where_the_clock_stands_still(bench):
+    entry = parked(bench)
+    first = bench.known.messages["/test bad"].met_at
+    bench.now = first - timedelta(seconds=1)
+    bench.batch(discard(bench, entry))
+    assert bench.head.now == first
+    assert bench.last.met["/test bad"].met_at > first
 
 
 def test_what_was_given_up_stays_given_up_under_its_id(bench):

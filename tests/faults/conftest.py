@@ -1,0 +1,1 @@
+from tests.system import system  # noqa: F401 - a fixture
