@@ -97,7 +97,7 @@ async def _connect(owner_dsn: str) -> asyncpg.Connection:
 
 
 async def _found(connection: asyncpg.Connection) -> asyncpg.Record | None:
-    """The installation's one row; none where nothing was installed yet."""
+    """The installation's one row; none where nothing was installed yet. `rebuilding`: its topics are being made again."""
     await connection.execute("""
         CREATE TABLE IF NOT EXISTS public.installation (
             one          boolean PRIMARY KEY DEFAULT true CHECK (one),
@@ -106,7 +106,11 @@ async def _found(connection: asyncpg.Connection) -> asyncpg.Record | None:
             shards       integer NOT NULL CHECK (shards BETWEEN 1 AND 1024),
             cluster_id   text NOT NULL,
             installed_at timestamptz NOT NULL DEFAULT now())""")
-    return await connection.fetchrow("SELECT generation, tenant, shards, cluster_id FROM public.installation")
+    found = await connection.fetchrow("SELECT * FROM public.installation")
+    if found is None or "rebuilding" not in found:  # to ask whether it is there locks nobody out
+        await connection.execute("ALTER TABLE public.installation ADD COLUMN IF NOT EXISTS rebuilding boolean NOT NULL DEFAULT false")
+        found = await connection.fetchrow("SELECT * FROM public.installation")
+    return found
 
 
 async def _begin(connection: asyncpg.Connection, settings: Settings, cluster: str) -> asyncpg.Record:
@@ -123,7 +127,12 @@ def _compare(row: asyncpg.Record, cluster: str, tenant: str) -> None:
     if row["cluster_id"] != cluster:
         raise InstallationDiffers(
             f"a different Kafka cluster is behind the address: this installation belongs to {row['cluster_id']}, but {cluster} answers. "
-            "Its offsets mean nothing to the ledgers here, so nothing is started. Check MAKEGOOD_KAFKA and MAKEGOOD_DATABASE."
+            "Its offsets mean nothing to the ledgers here, so nothing is started. Check MAKEGOOD_KAFKA and MAKEGOOD_DATABASE; if the old "
+            f"cluster is gone for good and this one is to take its place, `makegood topics rebuild --cluster {cluster}` makes its topics."
+        )
+    if row["rebuilding"]:
+        raise InstallationDiffers(
+            "its topics are being made again, or that was interrupted: `makegood topics rebuild` goes on with it; nothing is started before"
         )
     if row["tenant"] != tenant:
         raise InstallationDiffers(

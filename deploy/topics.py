@@ -66,17 +66,23 @@ async def partitions(client: AIOKafkaAdminClient) -> dict[str, int]:
     return {topic["topic"]: len(topic["partitions"]) for topic in described if topic["error_code"] == 0}
 
 
-async def holding_records(kafka: str, counts: Mapping[str, int]) -> list[str]:
-    """Which topics ever had a record, of those named with their numbers of partitions."""
-    if not counts:
-        return []
+async def ranges(kafka: str, counts: Mapping[str, int]) -> dict[tuple[str, int], tuple[int, int]]:
+    """The first offset that is there and the one after the last, by topic and partition, of topics with their numbers of partitions."""
+    places = [TopicPartition(topic, number) for topic, count in counts.items() for number in range(count)]
+    if not places:
+        return {}
     consumer = AIOKafkaConsumer(bootstrap_servers=kafka, enable_auto_commit=False)
-    await consumer.start()
     try:
-        ends = await consumer.end_offsets([TopicPartition(topic, number) for topic, count in counts.items() for number in range(count)])
+        await consumer.start()
+        beginnings, ends = await consumer.beginning_offsets(places), await consumer.end_offsets(places)
     finally:
         await consumer.stop()
-    return sorted({place.topic for place, end in ends.items() if end})
+    return {(place.topic, place.partition): (beginnings[place], ends[place]) for place in places}
+
+
+async def holding_records(kafka: str, counts: Mapping[str, int]) -> list[str]:
+    """Which topics ever had a record, of those named with their numbers of partitions."""
+    return sorted({topic for (topic, _), (_, end) in (await ranges(kafka, counts)).items() if end})
 
 
 def topics_with(submissions: Iterable[str] = ()) -> Mapping[str, Mapping[str, str]]:

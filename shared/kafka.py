@@ -34,6 +34,10 @@ class Kafka:
         """One whose records are written once and in order. Not started."""
         return AIOKafkaProducer(bootstrap_servers=self._address, acks="all", enable_idempotence=True, **settings)
 
+    async def cluster_id(self, consumer: AIOKafkaConsumer) -> str:
+        """See `cluster_id`."""
+        return await cluster_id(consumer._client)  # noqa: SLF001 - the library has no other way to ask
+
     async def topic_ids(self, consumer: AIOKafkaConsumer, topics: Iterable[str]) -> dict[str, str]:
         """See `topic_ids`."""
         return await topic_ids(consumer._client, topics)  # noqa: SLF001 - the library has no other way to ask
@@ -195,17 +199,26 @@ class _Metadata(Request[_MetadataRequest]):  # type: ignore[misc]
         return request_struct_class([(bytes(16), topic, {}) for topic in self._topics], False, False, False, {})  # noqa: FBT003
 
 
+async def cluster_id(client: AIOKafkaClient) -> str:
+    """The id that the cluster's storage was formatted with. Raises KafkaError where Kafka does not answer."""
+    return str((await _metadata(client, ())).cluster_id)
+
+
 async def topic_ids(client: AIOKafkaClient, topics: Iterable[str]) -> dict[str, str]:
     """The id of each topic, in hex: a topic that is deleted and made anew has another one.
 
     Raises:
         KafkaError: where Kafka does not answer, or has no such topic.
     """
-    node = client.get_random_node()
-    if node is None:
-        raise KafkaError("no broker is known")
-    answer = await client.send(node, _Metadata(topics))
+    answer = await _metadata(client, topics)
     for code, topic, *_ in answer.topics:
         if code:
             raise KafkaError(f"Kafka has no topic {topic} (error {code}): `makegood up` or `makegood install` makes it")
     return {topic: topic_id.hex() for _, topic, topic_id, *_ in answer.topics}
+
+
+async def _metadata(client: AIOKafkaClient, topics: Iterable[str]) -> Any:
+    node = client.get_random_node()
+    if node is None:
+        raise KafkaError("no broker is known")
+    return await client.send(node, _Metadata(topics))

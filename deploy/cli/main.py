@@ -12,7 +12,8 @@ import typer
 from typer.core import TyperCommand, TyperGroup
 from typer.main import get_command
 
-RUN, ASK, PROVE, OWN = "Run it", "Tell it and ask it", "Look inside and prove", "On servers of your own"
+RUN, ASK, PROVE = "Run it", "Tell it and ask it", "Look inside and prove"
+MEND, OWN = "Make again what was lost", "On servers of your own"
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,6 +42,7 @@ COMMANDS = {
     "verify": Later("deploy.cli.verify", PROVE, "Prove that every ledger is whole and unchanged."),
     "replay": Later("deploy.cli.replay", PROVE, "Decide the journals again, and compare with the ledgers."),
     "trace": Later("deploy.cli.trace", PROVE, "Send the traces of complaints to where traces are kept."),
+    "topics": Later("deploy.cli.topics", MEND, "Make Kafka's topics again from the ledgers."),
     "install": Later("deploy.cli.servers", OWN, "Install on servers of your own, or bring them up to date."),
     "run": Later("deploy.cli.servers", OWN, "Run one service in the foreground."),
 }

@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import Any
 
 import asyncpg
-from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
 from aiokafka.errors import GroupCoordinatorNotAvailableError, KafkaError
 
@@ -23,7 +22,7 @@ from deploy.local.stack import Stack, running
 from deploy.local.supervisor import release
 from deploy.roles import PROCESSES
 from deploy.status import look
-from deploy.topics import admin, cluster_id, partitions, topics_with
+from deploy.topics import admin, cluster_id, partitions, ranges, topics_with
 from shared.contract.envelope import SERVICES, events_topic
 from shared.kafka import Kafka, topic_ids
 from shared.machine import store
@@ -73,7 +72,7 @@ async def _kafka(address: str) -> KafkaSeen:
         configs = {topic: await _configs(client, topic) for topic in ours}
         cluster = await cluster_id(client)
         members = await _members(client)
-    return KafkaSeen(cluster, ours, ids, await _ranges(address, ours), configs, wanted, await _newest(address, ours), members)
+    return KafkaSeen(cluster, ours, ids, await ranges(address, ours), configs, wanted, await _newest(address, ours), members)
 
 
 async def _members(client: Any) -> Mapping[str, int]:
@@ -102,19 +101,6 @@ async def _newest(address: str, ours: Mapping[str, int]) -> Mapping[Shard, tuple
 async def _configs(client: Any, topic: str) -> Mapping[str, str]:
     answers = await client.describe_configs([ConfigResource(ConfigResourceType.TOPIC, topic, configs=None)])
     return {entry[0]: entry[1] for answer in answers for resource in answer.resources for entry in resource[4]}
-
-
-async def _ranges(address: str, ours: Mapping[str, int]) -> Mapping[tuple[str, int], tuple[int, int]]:
-    places = [TopicPartition(topic, number) for topic, count in ours.items() for number in range(count)]
-    if not places:
-        return {}
-    consumer = AIOKafkaConsumer(bootstrap_servers=address, enable_auto_commit=False)
-    try:
-        await consumer.start()
-        beginnings, ends = await consumer.beginning_offsets(places), await consumer.end_offsets(places)
-    finally:
-        await consumer.stop()
-    return {(place.topic, place.partition): (beginnings[place], ends[place]) for place in places}
 
 
 # ---- the database ----------------------------------------------------------------------------------------------------------

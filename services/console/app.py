@@ -21,6 +21,7 @@ from shared.kafka import Kafka
 from shared.machine import store
 from shared.machine.figures import Figures
 from shared.machine.group import Group
+from shared.machine.installed import installation
 from shared.machine.projecting import TOPICS, Projector
 from shared.machine.relay import Outlet
 from shared.settings import Settings, load
@@ -55,12 +56,13 @@ async def work(settings: Settings, figures: Figures, app: FastAPI) -> None:
     kafka, pool = Kafka(settings.kafka), await store.connect(settings.database, NAME, CONNECTIONS)
     outlet = Outlet(kafka)
     try:
-        generation, _, shards = await store.installation(pool)
+        there = await installation(pool)
         answers = Answers(pool)
-        give(app, {"pool": pool, "outlet": outlet, "generation": generation, "shards": shards, "answers": answers})
+        give(app, {"pool": pool, "outlet": outlet, "generation": there.generation, "shards": there.shards, "answers": answers})
         group = Group(
             kafka, NAME, tuple(TOPICS), settings.session_timeout_ms,
             lambda shard, feed: Projector(shard, feed, settings.batch_records, pool, (Story(), Queue(), Outcomes())),
+            cluster=there.cluster,
         )  # fmt: skip
         figures.group = group
         async with asyncio.TaskGroup() as together:

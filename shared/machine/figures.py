@@ -63,6 +63,8 @@ class Figures(Collector):
 
     def ready(self) -> tuple[bool, Mapping[str, Any]]:
         """Whether every shard that is ours is worked on, and what is the matter where one is not. How far behind it is, it says, too."""
+        if self.group is not None and self.group.elsewhere:
+            return False, {"service": self.service, "waits": f"for its own Kafka: {self.group.elsewhere}"}
         if self.group is None or not self.group.joined:
             return False, {"service": self.service, "waits": "for PostgreSQL, Kafka or its share of the shards"}
         workers = sorted(self.group.workers.items())

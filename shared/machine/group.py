@@ -11,6 +11,8 @@ from aiokafka.errors import IllegalStateError, KafkaError
 from shared import clock
 from shared.errors import place_of
 from shared.kafka import ByShard, Kafka
+from shared.machine.head import Stopped
+from shared.machine.installed import must_be
 from shared.machine.progress import Lag
 from shared.machine.watchdog import Watchdog
 from shared.machine.worker import Range, Worker
@@ -53,14 +55,27 @@ class Group(ConsumerRebalanceListener):  # type: ignore[misc]  # the library has
 
     def __init__(
         self, kafka: Kafka, name: str, topics: Sequence[str], session_timeout_ms: int, worker: Callable[[int, "Group"], Worker],
-        *, watchdog: Watchdog | None = None,
+        *, cluster: str, watchdog: Watchdog | None = None,
     ) -> None:  # fmt: skip
-        """`worker`: makes a shard's worker, which this group feeds; `watchdog`: ends the process where nothing is fetched any more."""
+        """One member.
+
+        Args:
+            kafka: Where the records are.
+            name: The group's.
+            topics: What it reads.
+            session_timeout_ms: After so long without a sign a member is taken for dead.
+            worker: Makes a shard's worker, which this group feeds.
+            cluster: The id of the only cluster that is read from.
+            watchdog: Ends the process where nothing is fetched any more.
+        """
         self.workers: dict[int, Worker] = {}
         self.joined = False
         """Whether it has its share: not before it is given one, nor while shards are shared out anew."""
         self.fenced = 0
         """How often a worker found that somebody else has its shard."""
+        self.elsewhere = ""
+        """Why what answers at Kafka's address is not read from at all, in words; empty while it is our cluster."""
+        self._cluster = cluster
         self._kafka, self._name, self._topics, self._session_timeout_ms, self._make = kafka, name, topics, session_timeout_ms, worker
         self._running: dict[int, asyncio.Task[None]] = {}
         self._consumer = self._make_consumer()
@@ -101,8 +116,9 @@ class Group(ConsumerRebalanceListener):  # type: ignore[misc]  # the library has
             self._consumer.subscribe(self._topics, listener=self)
             try:
                 await self._consumer.start()
-            except AWAY as error:
-                log.warning("kafka_is_away", error=repr(error))
+                await self._is_ours()
+            except (*AWAY, Stopped) as error:
+                log.warning("kafka_is_away", error=str(error) if isinstance(error, Stopped) else repr(error))
                 with suppress(*AWAY):
                     await self._consumer.stop()
                 await asyncio.sleep(RETRY_SECONDS)
@@ -181,6 +197,7 @@ class Group(ConsumerRebalanceListener):  # type: ignore[misc]  # the library has
     async def ranges(self, shard: int) -> Mapping[str, Range]:
         """What Kafka has of each topic of a shard."""
         places = [TopicPartition(topic, shard) for topic in self._topics]
+        await self._is_ours()
         ids = await self._topic_ids()
         beginnings = await self._consumer.beginning_offsets(places)
         ends = await self._consumer.end_offsets(places)
@@ -220,8 +237,26 @@ class Group(ConsumerRebalanceListener):  # type: ignore[misc]  # the library has
         with suppress(IllegalStateError):
             do(*(TopicPartition(topic, shard) for topic in self._topics))
 
+    async def _is_ours(self) -> None:
+        """Raises Stopped where another cluster answers."""
+        found = await self._kafka.cluster_id(self._consumer)
+        self.elsewhere = ""
+        try:
+            must_be(self._cluster, found)
+        except Stopped as other:
+            self.elsewhere = str(other)
+            raise
+
     async def _topic_ids(self) -> dict[str, str]:
         return await self._kafka.topic_ids(self._consumer, self._topics)
+
+    async def _topic_ids_of_ours(self) -> dict[str, str]:
+        """None where another cluster answers."""
+        try:
+            await self._is_ours()
+        except Stopped:
+            return {}
+        return await self._topic_ids()
 
     # ---- now and then ------------------------------------------------------------------------------------------------------
 
@@ -230,7 +265,7 @@ class Group(ConsumerRebalanceListener):  # type: ignore[misc]  # the library has
         while True:
             await asyncio.sleep(LOOK_EVERY_SECONDS)
             with suppress(*AWAY):
-                ids = await self._topic_ids()
+                ids = await self._topic_ids_of_ours()
                 for worker in self.workers.values():
                     if worker.watch.owned and worker.watch.incarnations != ids:
                         worker.look_again()

@@ -11,6 +11,7 @@ from shared.kafka import Kafka
 from shared.machine import store
 from shared.machine.figures import Figures
 from shared.machine.group import Group
+from shared.machine.installed import installation
 from shared.machine.mind import Mind
 from shared.machine.relay import Outlet, Relay
 from shared.machine.shard import Shard, Terms
@@ -51,8 +52,9 @@ async def work(
     kafka = kafka or Kafka(settings.kafka)
     outlet, tail = Outlet(kafka), Tail(kafka, mind.service)
     try:
-        generation, _, shards = await store.installation(pool)
-        reader = Reader(mind, shards, settings.submission_topics, generation)
+        there = await installation(pool)
+        generation = there.generation
+        reader = Reader(mind, there.shards, settings.submission_topics, generation)
 
         def relay(shard: int, epoch: int) -> Relay:
             return Relay(shard, epoch, mind.service, generation, reader=reader, pool=pool, outlet=outlet)
@@ -60,7 +62,7 @@ async def work(
         terms = Terms(mind, reader, pool, spare, tail, relay, {}, shipped_body())
         group = Group(
             kafka, mind.service, reader.topics, settings.session_timeout_ms,
-            lambda shard, feed: Shard(shard, feed, settings.batch_records, terms), watchdog=watchdog,
+            lambda shard, feed: Shard(shard, feed, settings.batch_records, terms), cluster=there.cluster, watchdog=watchdog,
         )  # fmt: skip
         figures.group = group
         await group.run()

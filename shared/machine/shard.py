@@ -110,9 +110,9 @@ class Shard(Worker):
         taking = store.Taking(self.shard, self._name, self._had, self.mind.rules, self._unsettled)
         self._head = self._taken_over = await store.take_over(self.pool, self._terms.spare, taking)
         self._had, self._unsettled, self._attempted = True, None, False
+        ranges = await self.feed.ranges(self.shard)
         await self._must_have_what_was_told()
         await self._make_room(self._head)
-        ranges = await self.feed.ranges(self.shard)
         self._begin(ranges, self._head.offsets, self._head.incarnations, self.reader.events_of)
         self._ahead = {topic: there.end for topic, there in ranges.items() if there.end > self.watch.offsets[topic]}
         self._relay = self._terms.relay(self.shard, self._head.epoch)

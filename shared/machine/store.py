@@ -390,18 +390,6 @@ async def note_relayed(connection: Connection, shard: int, epoch: int, places: S
     )  # fmt: skip
 
 
-@patiently
-async def installation(pool: asyncpg.Pool) -> tuple[str, str, int]:
-    """The installation's generation, tenant and number of shards. Waits until there is one."""
-    try:
-        row = await pool.fetchrow("SELECT generation, tenant, shards FROM public.installation")
-    except (asyncpg.UndefinedTableError, asyncpg.InsufficientPrivilegeError):
-        log.warning("not_installed", what="nothing is installed in this database yet: run `makegood install` with the owner's address")
-        raise
-    assert row is not None, "a service runs on an installation"
-    return row["generation"], row["tenant"], row["shards"]
-
-
 _NEWER_RULES = (
     "Shard {shard} is decided by rules {newer}, and this release knows them up to {known}: a newer one decided here. It is left alone; run "
     "the newer release again."

@@ -21,6 +21,8 @@ Row = Mapping[str, Any]
 Key = Any
 Place = tuple[str, int]
 """A table and a shard."""
+CLUSTER = "simulated"
+"""The id of the installation's Kafka cluster."""
 NO_SHARD = -1
 FRESH_HEAD: Row = {
     "epoch": 0, "owner": "", "entry": 0, "journal_hash": GENESIS, "position": 0, "hash": GENESIS, "now": LONG_AGO, "policy": "", "rules": 0,
@@ -341,9 +343,10 @@ def _note_relayed(
             tx.put("relayed", shard, position, {"at": at})
 
 
-@_does("SELECT generation, tenant, shards FROM public.installation")
+@_does("SELECT generation, tenant, shards, cluster_id, rebuilding FROM public.installation")
 def _installation(tx: Transaction, _: datetime) -> list[Row]:
-    return [{"generation": tx.schema.generation, "tenant": "default", "shards": tx.schema.shards}]
+    there = {"generation": tx.schema.generation, "tenant": "default", "shards": tx.schema.shards}
+    return [{**there, "cluster_id": CLUSTER, "rebuilding": False}]
 
 
 # ---- a read side's places --------------------------------------------------------------------------------------------------

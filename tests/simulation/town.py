@@ -21,7 +21,7 @@ from shared.settings import Settings
 from shared.simulation.kafka import Cluster
 from shared.simulation.loop import PROCESS, Loop, Process
 from shared.simulation.postgres import Postgres, Session
-from shared.simulation.tables import STATEMENTS, Statement, Transaction
+from shared.simulation.tables import CLUSTER, STATEMENTS, Statement, Transaction
 from tests.simulation.audit import Audit
 from tests.simulation.end import settled
 from tests.simulation.minds import INTAKE, RESOLUTION
@@ -118,7 +118,7 @@ class Town:
         kafka: Any = self.cluster.client("console")
         group = Group(
             kafka, "console", tuple(TOPICS), SESSION_TIMEOUT_MS,
-            lambda shard, feed: Projector(shard, feed, 20, pool, (Applied(),)), watchdog=NoDog(),
+            lambda shard, feed: Projector(shard, feed, 20, pool, (Applied(),)), cluster=CLUSTER, watchdog=NoDog(),
         )  # fmt: skip
         figures.group = group
         await group.run()

@@ -9,6 +9,7 @@ from services.console.projections.queue import Queue
 from services.console.projections.story import Story
 from shared.kafka import Kafka
 from shared.machine.group import Group
+from shared.machine.installed import installation
 from shared.machine.projecting import TOPICS, Projector
 
 SCHEMA = "console_again"
@@ -42,6 +43,7 @@ async def project(dsn: str, kafka: str) -> None:
     """The console's own projections, in small batches, under a group of their own, until cancelled."""
     async with asyncpg.create_pool(dsn, server_settings={"search_path": SCHEMA}) as pool:
         group = Group(
-            Kafka(kafka), SCHEMA, tuple(TOPICS), 6_000, lambda shard, feed: Projector(shard, feed, 7, pool, (Story(), Queue(), Outcomes()))
-        )
+            Kafka(kafka), SCHEMA, tuple(TOPICS), 6_000, lambda shard, feed: Projector(shard, feed, 7, pool, (Story(), Queue(), Outcomes())),
+            cluster=(await installation(pool)).cluster,
+        )  # fmt: skip
         await group.run()

@@ -15,6 +15,7 @@ from services.console.app import NAME, give, make_app
 from shared.kafka import Kafka
 from shared.machine import store
 from shared.machine.figures import Figures
+from shared.machine.installed import installation
 from shared.machine.relay import Outlet
 from shared.settings import Settings
 from tests.system import System
@@ -77,10 +78,10 @@ async def stood_beside(system: System) -> AsyncIterator[Beside]:
         app = make_app(settings, Figures(NAME))
         pool = await store.connect(settings.database, NAME, CONNECTIONS)
         stack.callback(pool.terminate)
-        generation, _, shards = await store.installation(pool)
+        there = await installation(pool)
         outlet, answers = Outlet(Kafka(settings.kafka)), Answers(pool)
         stack.push_async_callback(outlet.close)
-        give(app, {"pool": pool, "outlet": outlet, "generation": generation, "shards": shards, "answers": answers})
+        give(app, {"pool": pool, "outlet": outlet, "generation": there.generation, "shards": there.shards, "answers": answers})
         listening = asyncio.create_task(answers.run())
         stack.callback(listening.cancel)
         transport = httpx.ASGITransport(app, raise_app_exceptions=False)

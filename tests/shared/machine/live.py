@@ -58,14 +58,15 @@ class Live:
     def shards(self) -> int:
         return self.installation.installed.shards
 
-    async def start(self, mind: Mind | None = None, **settings) -> Member:
+    async def start(self, mind: Mind | None = None, *, wait: bool = True, **settings) -> Member:
         told = Settings(
             kafka=self.installation.kafka, database=self.installation.role_dsn("intake"), **{"session_timeout_ms": 6_000, **settings}
         )
         figures = Figures("intake")
         member = Member(figures, asyncio.create_task(work(mind or self.mind, told, figures)))
         self.members.append(member)
-        await until(lambda: figures.group is not None and figures.group.joined)
+        if wait:
+            await until(lambda: figures.group is not None and figures.group.joined)
         return member
 
     async def ready(self):

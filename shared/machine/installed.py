@@ -1,0 +1,62 @@
+"""What a process finds installed in its database, and whether the Kafka that answers belongs to it."""
+
+import asyncio
+from typing import NamedTuple
+
+import asyncpg
+import structlog
+
+from shared.machine.head import Stopped
+from shared.machine.patience import patiently
+
+REBUILDING_SECONDS = 2.0
+"""How often it is looked whether the topics are whole again."""
+
+log = structlog.get_logger()
+
+
+class Installation(NamedTuple):
+    """The installation's particulars, fixed when it was made."""
+
+    generation: str
+    tenant: str
+    shards: int
+    cluster: str
+    """The id of its Kafka cluster: offsets mean nothing to another one."""
+
+
+async def installation(pool: asyncpg.Pool) -> Installation:
+    """What is installed. Waits until something is, and while its topics are made again: what we told them now would lie between."""
+    while True:
+        found, rebuilding = await _found(pool)
+        if not rebuilding:
+            return found
+        log.warning(
+            "rebuilding", what="the topics are being made again, or that was interrupted: `makegood topics rebuild` goes on with it"
+        )
+        await asyncio.sleep(REBUILDING_SECONDS)
+
+
+@patiently
+async def _found(pool: asyncpg.Pool) -> tuple[Installation, bool]:
+    try:
+        row = await pool.fetchrow("SELECT generation, tenant, shards, cluster_id, rebuilding FROM public.installation")
+    except (asyncpg.UndefinedTableError, asyncpg.UndefinedColumnError, asyncpg.InsufficientPrivilegeError):
+        log.warning("not_installed", what="nothing of this release is installed in this database yet: run `makegood install` as its owner")
+        raise
+    assert row is not None, "a service runs on an installation"
+    return Installation(row["generation"], row["tenant"], row["shards"], row["cluster_id"]), row["rebuilding"]
+
+
+def must_be(expected: str, found: str) -> None:
+    """Raises Stopped where another cluster answers than the installation's."""
+    if found != expected:
+        raise Stopped(
+            "another cluster", f"a different Kafka cluster is behind the address: {_OTHER.format(expected=expected, found=found)}"
+        )
+
+
+_OTHER = (
+    "this installation belongs to {expected}, but {found} answers. Nothing is read from it or told to it. Check MAKEGOOD_KAFKA and "
+    "MAKEGOOD_DATABASE; `makegood doctor` says what to do where the old cluster is gone for good."
+)

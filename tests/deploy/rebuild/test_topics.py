@@ -1,0 +1,239 @@
+"""Kafka lost its data: the topics are made again from the ledgers, and everybody goes on."""
+
+import asyncio
+
+import pytest
+from aiokafka.admin import RecordsToDelete
+from aiokafka.errors import KafkaError
+from aiokafka.structs import TopicPartition
+
+from deploy.install import InstallationDiffers, install
+from deploy.rebuild import topics as rebuilding
+from deploy.rebuild.events import ChangedRow, HoldsOther
+from deploy.rebuild.topics import Loses, Refused, Task, rebuild
+from deploy.topics import TOPICS, admin, partitions
+from shared.contract.envelope import SUBMISSIONS, commands_topic, events_topic, shard_of
+from shared.machine.relay import Relay
+from tests.shared.machine.live import STREAMS, Live, adds, everything, is_so, producing, until
+from tests.shared.machine.tally import Add
+
+EVENTS = events_topic("intake")
+
+
+@pytest.fixture
+async def live(servers):
+    """An installation of the test's own, without a member yet."""
+    found = Live(await servers.fresh_installation())
+    yield found
+    await found.stop()
+
+
+def task(live, **told):
+    return Task(live.installation.owner_dsn, live.installation.kafka, [SUBMISSIONS], **{"accepted": True, **told})
+
+
+async def worked(live, *commands):
+    """A member decides these, tells all of it, and is gone."""
+    member = await live.start()
+    await live.ready()
+    await live.send(*commands)
+    await until(lambda: live.fetchval("SELECT count(*) >= $1 FROM journal WHERE topic LIKE '%.commands'", live.sent))
+    await until(live.relayed)
+    await live.stop()
+    live.members.remove(member)
+
+
+async def wiped(live, *topics):
+    """These topics are gone; all of them, where none is named."""
+    async with admin(live.installation.kafka) as client:
+        gone = topics or TOPICS
+        while there := set(gone) & (await partitions(client)).keys():
+            await client.delete_topics(list(there))
+
+
+async def told(live):
+    """All of the events topic, as it lies there, by partition and without what is Kafka's own."""
+    records = await everything(live.installation.kafka, EVENTS, live.shards)
+    return sorted((one.partition, one.offset, one.key, one.value, one.headers) for one in records)
+
+
+async def test_a_topic_made_again_has_the_same_ids_the_same_bytes_and_the_same_order(live):
+    await worked(live, *adds(100), *[(Add(number=1, then_tell=STREAMS[1]), STREAMS[0])] * 10)
+    before = await told(live)
+    await wiped(live)
+    done = await rebuild(task(live))
+    assert await told(live) == before
+    assert (done.written, done.there) == (len(before), 0)
+    assert set(done.made) >= {EVENTS, SUBMISSIONS, "policies"}
+
+
+async def test_who_read_on_goes_on(live):
+    await worked(live, *adds(100))
+    await wiped(live)
+    await rebuild(task(live))
+    await worked(live, *adds(60))
+    assert await live.total() == 160
+    proven = await live.prove()
+    assert await live.on_kafka() == {one.shard: list(range(1, one.events + 1)) for one in proven}
+
+
+async def test_interrupted_anywhere_it_goes_on_and_nobody_is_told_of_half_a_topic(live, monkeypatch):
+    monkeypatch.setattr("deploy.rebuild.events.PAGE_ROWS", 7)
+    await worked(live, *adds(200))
+    before = await told(live)
+    await wiped(live)
+
+    def dies(done, _):
+        if done > 50:
+            raise InterruptedError
+
+    with pytest.raises(InterruptedError):
+        await rebuild(task(live), dies)
+    assert 0 < len(await told(live)) < len(before)
+    with pytest.raises(InstallationDiffers, match="makegood topics rebuild"):
+        await install(live.installation.owner_dsn, live.installation.kafka, live.installation.settings)
+    waiting = await live.start(wait=False)
+    await asyncio.sleep(0.5)
+    assert waiting.figures.group is None, "a service waits for it"
+    await waiting.stop()
+    live.members.clear()
+    done = await rebuild(task(live))
+    assert done.there + done.written == len(before)
+    assert done.there > 0
+    assert await told(live) == before
+    await worked(live, *adds(10))
+
+
+async def test_what_is_whole_is_left_as_it_is(live):
+    await worked(live, *adds(20))
+    before, incarnations = await told(live), await live.fetchval("SELECT array_agg(incarnations ORDER BY shard) FROM head")
+    done = await rebuild(task(live, accepted=False))
+    assert (done.written, done.made, done.lost, done.goes_on) == (0, [], [], [])
+    assert await told(live) == before
+    assert await live.fetchval("SELECT array_agg(incarnations ORDER BY shard) FROM head") == incarnations
+
+
+async def test_what_may_be_lost_is_said_before_anything_is_changed(live):
+    await worked(live, *adds(20))
+    await wiped(live, commands_topic("intake"))
+    heads = "SELECT array_agg(head::text ORDER BY shard) FROM head"
+    before = await live.fetchval(heads)
+    with pytest.raises(Loses) as losing:
+        await rebuild(task(live, accepted=False))
+    [sentence] = losing.value.what
+    assert sentence.startswith("intake.commands is begun anew: intake, shards 0 to 3, had read the old one up to these offsets (0: ")
+    assert losing.value.events == 0
+    assert await live.fetchval(heads) == before
+    assert not await live.fetchval("SELECT rebuilding FROM public.installation")
+    async with admin(live.installation.kafka) as client:
+        assert commands_topic("intake") not in await partitions(client)
+
+
+async def test_a_request_that_nobody_had_taken_in_is_sent_again_and_no_other(live, monkeypatch):
+    await worked(live, *adds(4), *[(Add(number=1, then_tell=STREAMS[1]), STREAMS[0])] * 3)
+    assert shard_of(STREAMS[0], live.shards) != shard_of(STREAMS[1], live.shards)
+
+    async def refuses(*_):
+        raise KafkaError
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Relay, "_send_by", refuses)
+        untold = await live.start()
+        await live.send((Add(number=1, then_tell=STREAMS[1]), STREAMS[0]))
+        await until(lambda: is_so(live.total(), 4 + 2 * 3 + 1))
+        await untold.stop()
+    live.members.clear()
+    await wiped(live)
+    done = await rebuild(task(live))
+    assert done.asked == 1
+    await live.start()
+    await until(lambda: is_so(live.total(), 4 + 2 * 4))
+    await live.prove()
+
+
+async def test_nothing_is_written_while_somebody_is_at_work(live, monkeypatch):
+    monkeypatch.setattr(rebuilding, "GONE_SECONDS", 0.1)
+    await live.start()
+    await live.ready()
+    with pytest.raises(Refused, match="intake are at work"):
+        await rebuild(task(live))
+    assert not await live.fetchval("SELECT rebuilding FROM public.installation")
+
+
+async def foreign(live):
+    """A record that no relay wrote."""
+    async with producing(live.installation.kafka) as producer:
+        await producer.send_and_wait(EVENTS, b"?", partition=0)
+
+
+async def another(live):
+    """Another story under the same positions, as told from an older database."""
+    await live.execute("UPDATE ledger SET hash = sha256(hash) WHERE shard = 0 AND position = 2")
+
+
+async def older(live):
+    """The ledger of an older backup."""
+    await live.execute("DELETE FROM ledger WHERE shard = 0 AND position = (SELECT max(position) FROM ledger WHERE shard = 0)")
+
+
+async def holed(live):
+    """The first of the events are gone."""
+    async with admin(live.installation.kafka) as client:
+        await client.delete_records({TopicPartition(EVENTS, 0): RecordsToDelete(2)})
+
+
+@pytest.mark.parametrize(
+    ("spoil", "said"),
+    [(foreign, "is no event of intake"), (another, "another event at 2 "), (older, "another event"), (holed, "not position 1")],
+)
+async def test_a_topic_that_holds_something_else_is_left_alone(live, spoil, said):
+    await worked(live, *adds(40))
+    await spoil(live)
+    before = await told(live)
+    await wiped(live, "resolution.events")
+    with pytest.raises(HoldsOther, match=said):
+        await rebuild(task(live))
+    assert await told(live) == before
+    assert not await live.fetchval("SELECT rebuilding FROM public.installation")
+
+
+async def test_topics_whose_records_were_deleted_are_filled_and_read_on(live):
+    await worked(live, *adds(40))
+    async with admin(live.installation.kafka) as client:
+        ends = {shard: positions[-1] for shard, positions in (await live.on_kafka()).items()}
+        await client.delete_records({TopicPartition(EVENTS, shard): RecordsToDelete(end) for shard, end in ends.items()})
+    assert (await rebuild(task(live))).written == sum(ends.values())
+    assert await live.on_kafka() == {shard: list(range(1, end + 1)) for shard, end in ends.items()}
+
+
+async def test_a_ledger_that_was_changed_is_told_to_nobody(live):
+    await worked(live, *adds(40))
+    await live.execute("UPDATE ledger SET actor = 'person:the.boss' WHERE shard = 0 AND position = 3")
+    await wiped(live)
+    with pytest.raises(ChangedRow, match="intake's ledger, shard 0, is not what was written at 3"):
+        await rebuild(task(live))
+
+
+async def test_another_cluster_takes_the_place_of_a_lost_one_only_where_it_is_named(live):
+    await worked(live, *adds(10))
+    await wiped(live)
+    mine = await live.fetchval("SELECT cluster_id FROM public.installation")
+    await live.execute("UPDATE public.installation SET cluster_id = 'lost'")
+    with pytest.raises(Refused, match=f"belongs to lost, but {mine} answers"):
+        await rebuild(task(live))
+    with pytest.raises(Refused, match=f"is {mine}, not a third"):
+        await rebuild(task(live, cluster="a third"))
+    with pytest.raises(Refused, match="leave --service out"):
+        await rebuild(task(live, cluster=mine, services=("intake",)))
+    await rebuild(task(live, cluster=mine))
+    assert await live.fetchval("SELECT cluster_id FROM public.installation") == mine
+    await worked(live, *adds(10))
+    assert await live.total() == 20
+
+
+async def test_one_rebuild_at_a_time(live):
+    connection = await live.owner()
+    await connection.execute("SELECT pg_advisory_lock($1)", rebuilding.LOCK)
+    with pytest.raises(Refused, match="another rebuild"):
+        await rebuild(task(live))
+    await connection.close()
