@@ -16,8 +16,9 @@ DISK_FREE_BYTES_MIN = 2 * 1024**3
 DEATHS = 3
 ADVICE = {
     "older ledger": "what to do stands at `ledger`",
+    "another cluster": "what to do stands at `kafka`",
     "clock": "set the clocks right (NTP); it goes on by itself then",
-    "gap": "the topic of these events lost some: what to do stands at `offsets`",
+    "gap": "the topic of these events lost some: stop the services everywhere, then `makegood topics rebuild`",
     "chain": "`makegood verify` tells whether the ledger or the topic was changed; change nothing before that",
     "topic changed": "what to do stands at `topic ids` and `offsets`",
     "lost range": "what to do stands at `offsets`",
@@ -30,6 +31,11 @@ ADVICE = {
     "failed": "a fault of makegood's own, to be reported with the service's log; it is tried again by itself",
 }
 """What to do about a shard that can't go on, by the cause."""
+OLDER = (
+    "put the newer database back: until then nothing is decided, or what others were told would be untrue. If it is gone for good: "
+    "keep a copy of the topics of events, delete them, and `makegood topics rebuild`; what Kafka still has of what was asked since is then "
+    "decided again (docs/operations.md)"
+)
 MUST_BE_ON = ("fsync", "full_page_writes")
 STREAM_WAITS = frozenset({"mind_failed", "process_died", "waiting"})
 """The causes of parking for which complaints stand still."""
@@ -118,7 +124,8 @@ def servers(seen: Seen) -> Iterator[Finding]:
     expected = seen.database.installation.cluster_id
     if seen.kafka.cluster_id != expected:
         what = f"another cluster is behind the address: this installation belongs to {expected}, {seen.kafka.cluster_id} answers"
-        yield wrong("kafka", what, "set MAKEGOOD_KAFKA and MAKEGOOD_DATABASE to a pair that belongs together; nothing is read until then")
+        do = "set MAKEGOOD_KAFKA and MAKEGOOD_DATABASE to a pair that belongs together; nothing is read until then. If the old is gone for"
+        yield wrong("kafka", what, f"{do} good: `makegood topics rebuild --cluster {seen.kafka.cluster_id}`")
     else:
         yield fine("kafka", f"the cluster is this installation's, {expected}")
 
@@ -180,8 +187,7 @@ def ledgers(seen: Seen) -> Iterator[Finding]:
         ]  # fmt: skip
         if older:
             what = f"Kafka has events of {service}, {shards_in_words(older)}, that its ledger has not: the database is older than its Kafka"
-            do = "put the newer database back; until then nothing is decided, or others would have been told what is not true any more"
-            yield wrong("ledger", what, do)
+            yield wrong("ledger", what, OLDER)
 
 
 def _late(readers: Mapping[Shard, Behind], clock: datetime) -> Iterator[str]:

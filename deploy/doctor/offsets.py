@@ -5,17 +5,12 @@ from dataclasses import dataclass
 
 from deploy.doctor.seen import DatabaseSeen, Finding, KafkaSeen, Seen
 from deploy.doctor.words import fine, note, partitions_in_words, shards_in_words, wrong
+from deploy.rebuild.readers import EVENTS
 from deploy.topics import TOPICS
-from shared.contract.envelope import SERVICES, SUBMISSIONS, commands_topic, events_topic
+from shared.contract.envelope import SUBMISSIONS, commands_topic, events_topic
 
-EVENTS = frozenset(map(events_topic, SERVICES))
-"""Their records carry positions: made anew, they are read from the beginning."""
-GO_ON = "UPDATE {service}.head SET offsets = jsonb_set(offsets::jsonb, '{{{topic}}}', '{offset}')::text WHERE shard = {shard}"
-BEGIN = (
-    "UPDATE {service}.head SET offsets = (offsets::jsonb - '{topic}')::text, incarnations = (incarnations::jsonb - '{topic}')::text"
-    " WHERE shard IN ({shards})"
-)
-SEND_AGAIN = "DELETE FROM {service}.relayed WHERE shard IN ({shards})"
+REBUILD = "stop the services everywhere, then `makegood topics rebuild`"
+"""What is wrong here is set right by it: it fills topics from the ledgers, and lets the shards go on with what Kafka has."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,9 +57,8 @@ def incarnations(seen: Seen) -> Iterator[Finding]:
         if topic in EVENTS:
             yield note("topic ids", f"{what}; it is read from its beginning, and goes on by the events' own positions")
         else:
-            begin = BEGIN.format(service=service, topic=topic, shards=", ".join(map(str, sorted(shards))))
-            do = "put the old topic back; or, if it is gone for good, have what was not read sent again, and begin the new one"
-            yield wrong("topic ids", what, do, begin)
+            do = f"put the old topic back; or, if it is gone for good: {REBUILD}. It says what may be lost, and begins the new one"
+            yield wrong("topic ids", what, do)
     if not anew:
         yield fine("topic ids", "every topic is the one that the shards read before")
 
@@ -83,29 +77,21 @@ def offsets(seen: Seen) -> Iterator[Finding]:
         if beginning > one.expected:
             well = False
             lost = f"{one.topic}/{one.shard} from offset {one.expected} to {beginning - 1}"
-            yield wrong("offsets", f"lost range: Kafka no longer has {lost}, which {where}, never read", *_after_a_loss(one, beginning))
+            yield wrong("offsets", f"lost range: Kafka no longer has {lost}, which {where}, never read", _after_a_loss(one))
         elif end < one.expected:
             well = False
             what = f"{where}, has read {one.topic}/{one.shard} up to offset {one.expected}, but Kafka has it only up to {end}"
-            do = "this is older data of Kafka's: put the newer back; or, if that is gone for good, let the shard go on from here"
-            yield wrong("offsets", what, do, _go_on(one, end))
+            yield wrong("offsets", what, f"this is older data of Kafka's: put the newer back; or, if that is gone for good: {REBUILD}")
     waiting = _waiting(kafka, database)
     if well:
         yield fine("offsets", f"Kafka has what every shard reads next{f'; {waiting:,} records wait to be read' if waiting else ''}")
     yield from _short(kafka, database)
 
 
-def _go_on(one: _Reading, offset: int) -> str:
-    return GO_ON.format(service=one.service, topic=one.topic, offset=offset, shard=one.shard)
-
-
-def _after_a_loss(one: _Reading, beginning: int) -> tuple[str, str]:
-    """What to do, and in the database."""
+def _after_a_loss(one: _Reading) -> str:
     if one.topic in EVENTS:
-        source = one.topic.removesuffix(".events")
-        do = f"somebody deleted events, which are kept for ever; {source} sends them again from its ledger when it starts after this"
-        return do, SEND_AGAIN.format(service=source, shards=one.shard)
-    return "have its senders send again what was not answered, raise its retention, and let the shard go on", _go_on(one, beginning)
+        return f"somebody deleted events, which are kept for ever; the ledger has them all. Delete what is left of the topic, and {REBUILD}"
+    return f"have its senders send again what was not answered, raise its retention, and let the shard go on: {REBUILD}"
 
 
 def _waiting(kafka: KafkaSeen, database: DatabaseSeen) -> int:
@@ -131,5 +117,6 @@ def _short(kafka: KafkaSeen, database: DatabaseSeen) -> Iterator[Finding]:
             short.setdefault(service, []).append(shard)
     for service, shards in short.items():
         what = f"{events_topic(service)}, {partitions_in_words(shards)}, has fewer events than it acknowledged"
-        again = SEND_AGAIN.format(service=service, shards=", ".join(map(str, sorted(shards))))
-        yield wrong("offsets", what, f"its ledger has them all: {service} sends them again when it starts after this", again)
+        yield wrong(
+            "offsets", what, f"its ledger has them all: {REBUILD}; it says so where what is left of the topic must be deleted first"
+        )

@@ -132,13 +132,18 @@ async def answers(address: str) -> bool:
 
 
 def _format(folder: Path, java: tuple[str, ...], settings: Path, tell: Callable[[str], None]) -> None:
-    """Formats the storage once. Without the mark an earlier attempt was interrupted, and there is nothing in it to keep."""
+    """Formats the storage once. Without the mark an earlier attempt was interrupted, and there is nothing in it to keep.
+
+    Where the data alone is gone, it is the same cluster, and has lost everything.
+    """
     mark = folder / "formatted"
-    if mark.exists():
+    data = folder / "data"
+    if mark.exists() and data.is_dir() and any(data.iterdir()):
         return
     tell("formatting Kafka's storage")
-    shutil.rmtree(folder / "data", ignore_errors=True)
-    cluster = base64.urlsafe_b64encode(uuid.uuid4().bytes).decode().rstrip("=").replace("-", "_")  # a leading - looks like an option
+    shutil.rmtree(data, ignore_errors=True)
+    drawn = base64.urlsafe_b64encode(uuid.uuid4().bytes).decode().rstrip("=").replace("-", "_")  # a leading - looks like an option
+    cluster = mark.read_text().strip() if mark.exists() else drawn
     try:
         finish((*java, "kafka.tools.StorageTool", "format", "--cluster-id", cluster, "--config", str(settings)), FORMAT_SECONDS)
     except RuntimeError as problem:

@@ -210,7 +210,8 @@ async def _write(task: Task, found: _Found, done: Done, tell: Callable[[], None]
                 async for rows in writer.fill(head, found.has.get((service, head.shard), 0)):
                     done.written += rows
                     tell()
-                done.asked += await writer.ask_again(found.heads[service], head.shard)
+                asked = await writer.ask_again(found.heads[service], head.shard)
+                done.asked += asked  # read only now: others count meanwhile
 
         await _together(one(service, head) for service in task.services for head in found.heads[service].values())
 

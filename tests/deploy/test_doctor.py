@@ -159,16 +159,23 @@ def test_of_servers_from_outside_no_log_is_named_that_is_not_there(told):
     assert "/home/logs" not in "".join(one.what + one.do for one in judge(seen))
 
 
-def test_an_older_kafka_is_found_by_whoever_read_further_and_the_way_on_is_told():
+def test_an_older_kafka_is_found_by_whoever_read_further():
     finding = only_wrong(kafka(ranges=ranges((COMMANDS, 0), 0, 4)))
     assert finding.what == "intake, shard 0, has read intake.commands/0 up to offset 10, but Kafka has it only up to 4"
-    assert "UPDATE intake.head SET offsets = jsonb_set(offsets::jsonb, '{intake.commands}', '4')::text WHERE shard = 0" in finding.sql
 
 
-def test_a_topic_that_was_made_anew_for_good_can_be_begun():
-    finding = only_wrong(kafka(ids={**IDS, COMMANDS: "new"}))
-    assert "(offsets::jsonb - 'intake.commands')::text" in finding.sql
-    assert "WHERE shard IN (0, 1)" in finding.sql
+LOST = {
+    "made anew": kafka(ids={**IDS, COMMANDS: "new"}),
+    "older": kafka(ranges=ranges((COMMANDS, 0), 0, 4)),
+    "a lost range": kafka(ranges=ranges((SUBMISSIONS, 1), 15, 20)),
+    "fewer events": kafka(ranges=ranges((EVENTS, 0), 4, 10)),
+    "another cluster": kafka(cluster_id="another"),
+}
+
+
+@pytest.mark.parametrize("case", LOST)
+def test_what_kafka_lost_is_set_right_by_one_command(case):
+    assert "`makegood topics rebuild" in only_wrong(LOST[case]).do
 
 
 def test_a_topic_of_events_that_was_made_anew_is_read_again_by_itself():

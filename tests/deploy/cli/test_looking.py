@@ -6,7 +6,6 @@ import json
 from pkgutil import resolve_name
 from uuid import uuid4
 
-import asyncpg
 import pytest
 from aiokafka import AIOKafkaProducer
 
@@ -14,7 +13,6 @@ from deploy.cli import trace
 from deploy.cli.exits import Exit
 from deploy.cli.hops import HOPS, MINDS, code_of
 from deploy.database import connected
-from deploy.doctor.offsets import BEGIN, GO_ON, SEND_AGAIN
 from deploy.status import Status, why_unready, without_password
 from deploy.traces import export
 from shared.contract.envelope import SUBMISSIONS, command_headers, complaint_id, key_of, shard_of
@@ -405,26 +403,3 @@ def test_the_doctor_looks_where_nobody_answers(cli, monkeypatch):
     assert done.code == Exit.FAILED
     wrong = [one["about"] for one in done.json["findings"] if one["level"] == "wrong"]
     assert {"kafka", "postgres"} <= set(wrong)
-
-
-async def test_what_the_doctor_says_to_do_in_the_database_can_be_done_there(system, walked):
-    shard = shard_of(walked, SHARDS)
-    connection = await asyncpg.connect(system.stack.owner_dsn)
-    undone = connection.transaction()
-    await undone.start()
-
-    async def head():
-        row = await connection.fetchrow("SELECT offsets, incarnations FROM resolution.head WHERE shard = $1", shard)
-        return json.loads(row["offsets"]), json.loads(row["incarnations"])
-
-    try:
-        offsets, incarnations = await head()
-        assert "resolution.commands" in offsets
-        await connection.execute(GO_ON.format(service="resolution", topic="resolution.commands", offset=77, shard=shard))
-        assert await head() == ({**offsets, "resolution.commands": 77}, incarnations)
-        await connection.execute(BEGIN.format(service="resolution", topic="resolution.commands", shards=f"{shard}, 1"))
-        assert "resolution.commands" not in {name for one in await head() for name in one}
-        assert await connection.execute(SEND_AGAIN.format(service="resolution", shards=shard)) != "DELETE 0"
-    finally:
-        await undone.rollback()
-        await connection.close()

@@ -16,6 +16,7 @@ from shared.contract.envelope import SUBMISSIONS, commands_topic, events_topic, 
 from shared.machine.relay import Relay
 from tests.shared.machine.live import STREAMS, Live, adds, everything, is_so, producing, until
 from tests.shared.machine.tally import Add
+from tests.shared.machine.test_older import backed_up, restored
 
 EVENTS = events_topic("intake")
 
@@ -237,3 +238,19 @@ async def test_one_rebuild_at_a_time(live):
     with pytest.raises(Refused, match="another rebuild"):
         await rebuild(task(live))
     await connection.close()
+
+
+async def test_where_the_newer_database_is_gone_for_good_what_kafka_still_has_is_decided_again(live):
+    await worked(live, *adds(40))
+    await backed_up(live)
+    await worked(live, *adds(60), (Add(number=1, then_tell=STREAMS[1]), STREAMS[0]))
+    await restored(live)
+    with pytest.raises(HoldsOther):
+        await rebuild(task(live))
+    await wiped(live, EVENTS)
+    await rebuild(task(live, accepted=False))
+    await live.start()
+    await until(lambda: is_so(live.total(), 102))
+    await until(live.relayed)
+    proven = await live.prove()
+    assert await live.on_kafka() == {one.shard: list(range(1, one.events + 1)) for one in proven}
