@@ -43,6 +43,7 @@ COMMANDS = {
     "replay": Later("deploy.cli.replay", PROVE, "Decide the journals again, and compare with the ledgers."),
     "trace": Later("deploy.cli.trace", PROVE, "Send the traces of complaints to where traces are kept."),
     "topics": Later("deploy.cli.topics", MEND, "Make Kafka's topics again from the ledgers."),
+    "projection": Later("deploy.cli.projection", MEND, "Make what the console shows again from the ledgers."),
     "install": Later("deploy.cli.servers", OWN, "Install on servers of your own, or bring them up to date."),
     "run": Later("deploy.cli.servers", OWN, "Run one service in the foreground."),
 }

@@ -13,9 +13,7 @@ from services.console.api.answers import Answers
 from services.console.api.crowd import Crowd
 from services.console.api.door import LoopbackOnly
 from services.console.pages import documents
-from services.console.projections.outcomes import Outcomes
-from services.console.projections.queue import Queue
-from services.console.projections.story import Story
+from services.console.projections.kept import PROJECTIONS
 from shared import telemetry
 from shared.kafka import Kafka
 from shared.machine import store
@@ -61,7 +59,7 @@ async def work(settings: Settings, figures: Figures, app: FastAPI) -> None:
         give(app, {"pool": pool, "outlet": outlet, "generation": there.generation, "shards": there.shards, "answers": answers})
         group = Group(
             kafka, NAME, tuple(TOPICS), settings.session_timeout_ms,
-            lambda shard, feed: Projector(shard, feed, settings.batch_records, pool, (Story(), Queue(), Outcomes())),
+            lambda shard, feed: Projector(shard, feed, settings.batch_records, pool, PROJECTIONS),
             cluster=there.cluster,
         )  # fmt: skip
         figures.group = group

@@ -4,4 +4,6 @@
 - `queue.py`: which complaints are there? Keeps the cards.
 - `story.py`: what happened to a complaint? Every event and refusal, as it was written.
 - `outcomes.py`: what became of a message? For whoever waits for an answer.
+
+`kept.py` names them, and the table of each: `makegood projection rebuild NAME` makes one again.
 """

@@ -14,6 +14,7 @@ ROOT = Path(__file__).parents[3]
 CONTRACT = {
     "up", "down", "status", "submit", "complaint list", "complaint show", "complaint history", "complaint trace", "command send",
     "command list", "command show", "verify", "replay", "follow", "parked list", "parked show", "doctor", "trace export", "install", "run",
+    "topics rebuild", "projection rebuild",
 }  # fmt: skip
 READS = CONTRACT - {"up", "down", "submit", "trace export", "run"}
 """What has --json because it reads; `submit` has it, too."""
