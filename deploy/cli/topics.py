@@ -61,18 +61,19 @@ def rebuild_(
     Example: makegood topics rebuild --yes
     """
     services, place = tuple(minds(service)), home_of(home)
-    began = time.monotonic()
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
     with _servers(place) as (kafka, owner_dsn), Progress(*columns, console=output.err(), disable=not output.err().is_terminal) as bar:
         shown = bar.add_task(DOING, total=None)
+        began = time.monotonic()
         task = Task(owner_dsn, kafka, settings().submission_topics, services, cluster, accepted=yes)
         done = _done(task, lambda so_far, of: bar.update(shown, completed=so_far, total=of))
+        seconds = time.monotonic() - began
     if as_json:
-        output.show_json(asdict(done))
+        output.show_json(asdict(done) | {"seconds": round(seconds, 3)})
     for sentence in done.lost:
         output.say(f"{sentence}.")
     output.say(
-        f"{done.written:,} events were written in {time.monotonic() - began:.1f} s ({done.there:,} were there), {done.asked:,} requests "
+        f"{done.written:,} events were written in {seconds:.1f} s ({done.there:,} were there), {done.asked:,} requests "
         f"were sent again, {len(done.made)} topics are new. {_next()}",
         style="green",
     )
