@@ -12,7 +12,7 @@ REQUESTS ?= 50000
 SEEDS ?= 2000
 
 .DEFAULT_GOAL := help
-.PHONY: help up down clean status test simulate guards chaos fuzz fuzz-http check format docs lock setup
+.PHONY: help up down clean status test bench simulate guards chaos fuzz fuzz-http check format docs lock setup
 
 help:  ## What there is
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-9s %s\n", $$1, $$2}'
@@ -61,6 +61,9 @@ check: $(VENV)/dev.ready  ## Format, lint, types, walls between the rooms, docum
 	$(BIN)/lint-imports
 	$(BIN)/python -m deploy.schemas --check
 	$(BIN)/python -m deploy.reference --check
+
+bench: $(VENV)/dev.ready  ## How fast it is, held against the least that such a system must do; B="…" for more (B=--help)
+	@$(BIN)/python -m tests.benchmarks $(B)
 
 format: $(VENV)/dev.ready  ## Format and mend what can be mended
 	$(BIN)/ruff check --fix --exit-zero -q .
