@@ -14,7 +14,7 @@ from services.console.api.crowd import Crowd
 from services.console.api.door import LoopbackOnly
 from services.console.pages import documents
 from services.console.projections.kept import PROJECTIONS
-from shared import telemetry
+from shared import loop, telemetry
 from shared.kafka import Kafka
 from shared.machine import store
 from shared.machine.figures import Figures
@@ -83,4 +83,4 @@ def main() -> None:
     telemetry.log_to_stderr(settings.log_level, NAME)
     figures = Figures(NAME)
     app = make_app(settings, figures)
-    sys.exit(asyncio.run(telemetry.serve(work(settings, figures, app), app, settings.bind, settings.port)))
+    sys.exit(loop.run(telemetry.serve(work(settings, figures, app), app, settings.bind, settings.port)))

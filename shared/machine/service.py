@@ -1,12 +1,11 @@
 """A deciding service as a process: its share of the shards, and what is told of them."""
 
-import asyncio
 import sys
 from collections.abc import Awaitable, Callable
 
 import asyncpg
 
-from shared import telemetry
+from shared import loop, telemetry
 from shared.kafka import Kafka
 from shared.machine import store
 from shared.machine.figures import Figures
@@ -79,4 +78,4 @@ def main(mind: Mind) -> None:
     telemetry.log_to_stderr(settings.log_level, mind.service)
     figures = Figures(mind.service)
     web = telemetry.health_app(figures.registry, figures.ready)
-    sys.exit(asyncio.run(telemetry.serve(work(mind, settings, figures), web, settings.bind, settings.port)))
+    sys.exit(loop.run(telemetry.serve(work(mind, settings, figures), web, settings.bind, settings.port)))
