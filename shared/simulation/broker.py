@@ -17,6 +17,7 @@ from shared.simulation.coordinator import Coordinator, Place
 from shared.simulation.log import Partition, Record, Topic, torn
 from shared.simulation.loop import Loop
 from shared.simulation.network import LATER, Asked, Link
+from shared.simulation.tables import CLUSTER
 
 NEAR_SECONDS, FAR_SECONDS = 0.0003, 0.002
 """How long something is under way."""
@@ -44,6 +45,8 @@ class Broker:
         """`delay`: seconds each way over the network."""
         self.loop = loop
         self.is_up = True
+        self.ident = CLUSTER
+        """The id that its storage was formatted with."""
         self.every_topic: list[Topic] = []
         """All that ever were, those that were deleted among them."""
         self.has_torn = False

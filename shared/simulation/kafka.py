@@ -43,6 +43,13 @@ class SimKafka(Kafka):
         """See `Kafka`."""
         return Producer(self._cluster, **settings)
 
+    async def cluster_id(self, consumer: Any) -> str:
+        """See `Kafka`."""
+        if not consumer.is_started:
+            raise KafkaError("no broker is known")
+        await consumer.line.ask(self._cluster.metadata, ())
+        return self._cluster.ident
+
     async def topic_ids(self, consumer: Any, topics: Iterable[str]) -> dict[str, str]:
         """See `Kafka`."""
         topics = list(topics)

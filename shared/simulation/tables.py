@@ -13,7 +13,7 @@ from typing import Any
 import asyncpg
 
 from shared.contract.envelope import SERVICES
-from shared.machine import store
+from shared.machine import store, waiting
 from shared.machine.bytes import GENESIS
 from shared.machine.head import LONG_AGO
 
@@ -292,6 +292,65 @@ def _set_timers(tx: Transaction, _: datetime, shard: int, *columns: Sequence[Any
     for kind, stream, timer, due_at, generation in zip(*columns, strict=True):
         row = {"kind": kind, "stream": stream, "timer": timer, "due_at": due_at, "generation": generation}
         tx.put("timers", shard, (kind, stream, timer), row)
+
+
+# ---- what is parked, or waits ----------------------------------------------------------------------------------------------
+
+
+@_does(f"SELECT {store._JOURNAL} FROM journal WHERE shard = $1 AND entry = $2")
+def _read_entry(tx: Transaction, _: datetime, shard: int, entry: int) -> list[Row]:
+    return [row for row in (tx.get("journal", shard, entry),) if row]
+
+
+def again_of(tx: Transaction, shard: int, entry: int) -> list[Row]:
+    """The rows that decide an input once more, in order."""
+    found = [row for _, row in tx.rows("journal", shard) if row["refers"] == entry and row["topic"] == "" and row["refers"] > 0]
+    return sorted(found, key=lambda row: row["entry"])
+
+
+@_does(
+    f"SELECT {waiting._INPUT}, told.kind AS of_kind, told.stream AS of_stream, told.correlation, {waiting.WAITS} AS waits"
+    " FROM journal AS input"
+    " JOIN journal AS newest ON newest.shard = input.shard"
+    f" AND newest.entry = coalesce((SELECT max(again.entry) {waiting.AGAIN_OF}), input.entry)"
+    " JOIN ledger AS told ON told.shard = newest.shard AND told.position = newest.first_position"
+    f" WHERE input.shard = $1 AND input.entry = ANY($2) AND {waiting.IS_HELD} ORDER BY input.entry"
+)
+def _held(tx: Transaction, _: datetime, shard: int, entries: Sequence[int]) -> list[Row]:
+    found: list[Row] = []
+    for entry in sorted(set(entries)):
+        row = tx.get("journal", shard, entry)
+        if row is None or row["outcome"] not in {"parked", "waiting"} or (row["topic"] == "" and row["refers"] > 0):
+            continue
+        again = again_of(tx, shard, entry)
+        if any(one["outcome"] != "parked" for one in again):
+            continue
+        told = tx.get("ledger", shard, (again[-1] if again else row)["first_position"])
+        if told is not None:
+            waits = row["outcome"] == "waiting" and not again
+            whose = {"of_kind": told["kind"], "of_stream": told["stream"], "correlation": told["correlation"], "waits": waits}
+            found.append({**row, **whose})
+    return found
+
+
+@_does(
+    "WITH still AS (SELECT entry, coalesce(length(body), 0) AS size FROM journal WHERE shard = $1 AND stream = $2 AND kind = $3"
+    " AND outcome = 'waiting' ORDER BY entry DESC LIMIT $4),"
+    " next AS (SELECT entry, sum(size) OVER (ORDER BY entry) - size AS before FROM still ORDER BY entry LIMIT $5)"
+    " SELECT entry FROM next WHERE before <= $6 ORDER BY entry"
+)
+def _next(tx: Transaction, _: datetime, shard: int, stream: Any, kind: str, still: int, most: int, most_bytes: int) -> list[Row]:
+    waiting_rows = [
+        (row["entry"], len(row["body"] or b"")) for _, row in tx.rows("journal", shard)
+        if row["stream"] == stream and row["kind"] == kind and row["outcome"] == "waiting"
+    ]  # fmt: skip
+    found: list[Row] = []
+    before = 0
+    for entry, size in sorted(sorted(waiting_rows, reverse=True)[:still])[:most]:
+        if before <= most_bytes:
+            found.append({"entry": entry})
+        before += size
+    return found
 
 
 # ---- the ledger, and the relay's place in it -------------------------------------------------------------------------------

@@ -8,16 +8,17 @@ from collections import defaultdict
 from collections.abc import Mapping
 from typing import Any
 
-from shared.contract.machine import TimerDue
+from shared.contract.machine import SETTLING, TimerDue
 from shared.contract.said import decode
 from shared.contract.upcasts import read_event
 from shared.machine import proof, store
-from shared.machine.deciding import Known
+from shared.machine.answering import Known
 from shared.machine.head import Outcome
+from shared.machine.held import timers_of
 from shared.machine.mind import Mind
 from shared.machine.replay import Replay
 from shared.machine.stored import head_of, journal_row, ledger_row
-from shared.machine.told import SHARD, Reader
+from shared.machine.told import Reader
 from shared.simulation.postgres import Session
 from shared.simulation.tables import Schema, Transaction
 from tests.simulation.violation import Violation
@@ -84,7 +85,9 @@ class Audit:
                 self.proof.ledger(ledger_row(fact), entry)
         except proof.ProofFailed as failed:
             raise self.failed(2, str(failed)) from failed
-        again, made = self.replay.decide(entry)
+        about = (entry.again or entry.type in SETTLING) and entry.refers
+        original = journal_row(schema.rows("journal", self.shard)[entry.refers]) if about else None
+        again, made = self.replay.decide(entry, original)
         if again.hash != entry.hash or [one.hash for one in made] != [fact["hash"] for fact in facts]:
             raise self.failed(5, f"entry {entry.entry}, {entry.outcome}, replays as {again.outcome}")
 
@@ -133,7 +136,7 @@ class Audit:
             stored[kind, stream][timer] = row["due_at"], row["generation"]
         for key in written.get("state", {}):
             live = self.proof.streams[key]
-            wanted = {} if live.parked or live.kind == SHARD else self.mind.streams[live.kind].timers(live.state)
+            wanted = timers_of(self.mind, live)
             if {name: (timer.due_at, timer.generation) for name, timer in wanted.items()} != stored.get(key, {}):
                 raise self.failed(7, f"{key} wants the timers {wanted}, but {stored.get(key)} are stored")
 
