@@ -70,12 +70,12 @@ class Rows:
 
     def entry(self, told: Told) -> int:
         """The journal entry that this input will have."""
-        self._end_run(told.topic)
+        self._end_run_before(told)
         return self.head.entry + 1
 
     def write(self, told: Told, outcome: Outcome, facts: Sequence[Said], *, reason: str = "", refers: int = 0) -> JournalRow:
         """One journal row, and under it its ledger rows."""
-        self._end_run(told.topic)
+        self._end_run_before(told)
         head = self.head
         row = self._row(told, outcome)
         row.reason, row.refers, row.events = reason, row.refers or refers, len(facts)
@@ -118,6 +118,11 @@ class Rows:
         """No more inputs come."""
         for topic in list(self._runs):
             self._end_run(topic)
+
+    def _end_run_before(self, told: Told) -> None:
+        """What is decided once more comes from no topic: it follows what it was asked by, with nothing in between."""
+        if not told.again:
+            self._end_run(told.topic)
 
     def _end_run(self, topic: str) -> None:
         if (run := self._runs.pop(topic, None)) is not None:

@@ -217,7 +217,7 @@ class Shard(Worker):
                 self._cache.next_due = await store.read_next_due(connection, self.shard)
             now = self._clock.now(head.now, database, _appended_at(records))
             self._renew(head)
-            fresh = [one for one in told if one.offset >= head.offsets.get(one.topic, 0)]
+            fresh = _fresh(head, told)
             due = await self._due(connection, now, due_max)
             if not fresh and not due and head.policy:
                 return len(records)
@@ -381,6 +381,16 @@ class Shard(Worker):
     def relayed(self) -> int:
         """Up to which position every event was acknowledged by Kafka."""
         return self._relay.place if self._relay else 0
+
+
+def _fresh(head: Head, told: Iterable[Told]) -> list[Told]:
+    """Those that were not taken in before: each offset once, also of what was delivered twice."""
+    next_offsets, fresh = dict(head.offsets), []
+    for one in told:
+        if one.offset >= next_offsets.get(one.topic, 0):
+            next_offsets[one.topic] = one.offset + 1
+            fresh.append(one)
+    return fresh
 
 
 def _timer_changes(batch: Batch, known: Known, unwanted: list[tuple[Key, str]]) -> store.TimerChanges:

@@ -6,7 +6,7 @@ from typing import Any
 from unittest.mock import patch
 
 from shared import clock
-from shared.machine import deciding, projecting, store
+from shared.machine import deciding, projecting, shard, store
 from shared.machine.cache import Cache
 from shared.machine.clock import Clock
 from shared.machine.deciding import Batch
@@ -61,18 +61,7 @@ def epoch() -> Iterator[None]:
 def offsets() -> Iterator[None]:
     """What was taken in before is passed over."""
 
-    class Blind(dict):
-        def get(self, *_):
-            return 0
-
-    of = store.lock_head
-
-    async def lock_head(*args):
-        head, now = await of(*args)
-        head.offsets = Blind(head.offsets)
-        return head, now
-
-    with patch.object(store, "lock_head", lock_head):
+    with patch.object(shard, "_fresh", lambda _, told: list(told)):
         yield
 
 

@@ -8,6 +8,7 @@ from typing import Any
 from uuid import UUID, uuid5
 
 from shared.contract.envelope import NAMESPACE, SUBMISSIONS, command_headers, commands_topic, key_of, shard_of
+from shared.contract.machine import DiscardParked, RetryParked
 from shared.contract.said import Command
 from tests.simulation.minds import FAILS, FAILS_ABROAD, FAILS_TO_TRANSLATE, KILLS, Add, Note, Submit
 
@@ -60,9 +61,11 @@ class People:
     def _new(self) -> Message:
         name = f"m{len(self.sent)}"
         drawn = self.random.random()
-        if drawn < 0.08:
+        if drawn < 0.05 and (settling := self._settling(name)) is not None:
+            made = settling
+        elif drawn < 0.13:
             made = self._broken(name)
-        elif drawn < 0.25:
+        elif drawn < 0.28:
             made = self._submission(name)
         else:
             made = self._command(name)
@@ -101,6 +104,24 @@ class People:
         command = Submit(ref=str(self.random.randrange(STREAMS)), number=self._number())
         partition = self.random.randrange(self.town.shards)
         return Message(name, SUBMISSIONS, partition, None, command.to_bytes(), _headers(command, None, name))
+
+    def _settling(self, name: str) -> Message | None:
+        """An operator sees to what is parked: lets it be decided once more, corrected or not, or gives it up."""
+        random = self.random
+        service, shard = random.choice(list(self.town.minds)), random.randrange(self.town.shards)
+        parked = [row for row in self.town.postgres.schemas[service].rows("journal", shard).values() if row["outcome"] == "parked"]
+        if not parked:
+            return None
+        row = random.choice(parked)
+        body = None
+        if random.random() < 0.6 and row["topic"] == commands_topic("intake"):
+            body = Add(number=random.choice((*HARMLESS, FAILS))).to_bytes().decode()
+        command: Command = DiscardParked(shard=shard, entry=row["entry"], reason="nobody knows")
+        if random.random() < 0.7:
+            command = RetryParked(shard=shard, entry=row["entry"], reason="it is mended", body=body)
+        stream = self.town.readers[service].shard_stream(shard)
+        headers = _headers(command, stream, name)
+        return Message(name, commands_topic(service), shard, key_of(stream), command.to_bytes(), headers)
 
     def _broken(self, name: str) -> Message:
         """What can't be read, or says that it is what it is not."""

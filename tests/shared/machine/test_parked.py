@@ -14,7 +14,7 @@ from shared.machine.held import AGAIN
 from shared.machine.mind import Timer
 from tests.shared.machine import tally
 from tests.shared.machine.bench import Bench, stream_in
-from tests.shared.machine.tally import MIND, TALLY, Add, Heard, Submit, headers
+from tests.shared.machine.tally import MIND, TALLY, Add, Heard, Submit, Unheard, headers
 
 HERE, ALSO_HERE, ELSEWHERE = stream_in(0), stream_in(0, 1), stream_in(1)
 HOW = "the fault is mended"
@@ -122,6 +122,14 @@ def test_what_comes_while_those_that_waited_are_decided_waits_behind_them(bench)
     rows, _ = bench.batch(go_on=[HERE])
     assert [row.message_id for row in rows] == ["w1", "later"]
     assert bench.total(HERE) == 19
+
+
+def test_what_is_ignored_beside_a_retry_does_not_come_between_it_and_the_input_that_is_retried(bench):
+    (row,), _ = bench.batch(bench.fact(Heard(number=13), HERE))
+    assert row.outcome == Outcome.PARKED
+    bench.mind = MENDED
+    rows, _ = bench.batch(bench.fact(Unheard(), HERE), retry(bench, row.entry))
+    assert [(one.outcome, one.again) for one in rows] == [("accepted", False), ("accepted", True), ("ignored", False)]
 
 
 def test_a_retry_may_carry_another_body_and_both_are_in_the_journal(bench):
