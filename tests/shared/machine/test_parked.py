@@ -124,12 +124,11 @@ def test_what_comes_while_those_that_waited_are_decided_waits_behind_them(bench)
     assert bench.total(HERE) == 19
 
 
-def test_what_is_ignored_beside_a_retry_does_not_come_between_it_and_the_input_that_is_retried(bench):
+def test_what_is_ignored_beside_one_that_is_settled_does_not_come_between(bench):
     (row,), _ = bench.batch(bench.fact(Heard(number=13), HERE))
     assert row.outcome == Outcome.PARKED
-    bench.mind = MENDED
-    rows, _ = bench.batch(bench.fact(Unheard(), HERE), retry(bench, row.entry))
-    assert [(one.outcome, one.again) for one in rows] == [("accepted", False), ("accepted", True), ("ignored", False)]
+    rows, _ = bench.batch(bench.fact(Unheard(), HERE), discard(bench, row.entry))
+    assert [(one.outcome, bool(one.again)) for one in rows] == [("accepted", False), ("refused", True), ("ignored", False)]
 
 
 def test_a_retry_may_carry_another_body_and_both_are_in_the_journal(bench):
