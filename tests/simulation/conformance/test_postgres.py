@@ -15,8 +15,8 @@ import pytest
 from deploy.roles import role_dsn
 from shared import clock
 from shared.machine import store
+from shared.machine.answering import Answered
 from shared.machine.bytes import GENESIS
-from shared.machine.deciding import Answered
 from shared.machine.head import Fenced, Head
 from shared.machine.installed import installation
 from shared.machine.mind import Timer
