@@ -532,6 +532,21 @@ def test_a_topic_that_was_made_anew_has_another_id_and_nothing_in_it(run):
     run(body)
 
 
+def test_a_cluster_has_an_id_which_is_told_to_whoever_has_reached_it(run):
+    async def body(given):
+        consumer = await given.consumer()
+        ident = await given.kafka.cluster_id(consumer)
+        assert ident
+        await given.wipe(await given.topic())
+        assert await given.kafka.cluster_id(await given.consumer()) == ident
+        never_started = given.kafka.consumer()
+        given._consumers.append(never_started)
+        with pytest.raises(KafkaError):
+            await given.kafka.cluster_id(never_started)
+
+    run(body)
+
+
 # ---- groups ----------------------------------------------------------------------------------------------------------------
 
 
