@@ -146,7 +146,7 @@ class Prompter:
             self._refused[heard.cause] = heard
         elif heard.type in UNREADABLE:
             self._parked.add(heard.cause)
-        elif heard.type != machine.MessageRepeated.type:
+        elif heard.type not in {machine.MessageRepeated.type, machine.InputTakenUp.type}:
             self._named.setdefault(heard.cause, _named(heard))
 
     def unanswered(self) -> Iterable[Message]:

@@ -3,19 +3,36 @@
 `make fuzz-http REQUESTS=50000 SEED=1` says what it answered.
 """
 
+import random
 import sys
 import time
 from collections import Counter
+from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 
 import schemathesis
 from hypothesis import HealthCheck, Phase, given, seed, settings
 from hypothesis import strategies as st
+from hypothesis.errors import Unsatisfiable
+from requests import Session
 from schemathesis import GenerationMode
 
 from tests.system import System, started
 
+WAYS = 8
+"""In so many ways each case is asked."""
+HEADERS = {
+    "Idempotency-Key": ["once", "twice", "x" * 200, "x" * 201, "\u00e9"],
+    "Makegood-Actor": ["person:anna", "system:cron", "nobody", "person:a b", ""],
+    "Prefer": ["wait=0", "wait=1", "wait=x", "respond-async", "wait=99999999999999999999"],
+    "Accept": ["text/html", "application/json", "*/*", "image/png"],
+    "Content-Type": ["application/json", "text/plain", "application/json; charset=utf-16"],
+    "traceparent": ["00-" + "1" * 32 + "-" + "1" * 16 + "-01", "00-0-0-0"],
+    "Host": ["localhost", "evil.example", "127.0.0.1:1"],
+}
 KNOWN = 5
 """So many complaints there are, which every other request about one is about."""
 TIMEOUT_SECONDS = 60.0
@@ -42,43 +59,43 @@ def ask(system: System, requests: int, of_seed: int) -> Asked:
     document: Any = schemathesis.openapi.from_url(f"{system.console}/openapi.json")
     operations = [one.ok() for one in document.get_all_operations()]
     found, began = Asked(), time.monotonic()
-    for number, operation in enumerate(operations):
-        for mode in (GenerationMode.POSITIVE, GenerationMode.NEGATIVE):
-            left = requests - found.requests
-            turns = 2 * (len(operations) - number) - (mode is GenerationMode.NEGATIVE)
-            answers = found.answers.setdefault(_name(operation), Counter())
-            _ask(operation, mode, left // turns, of_seed=of_seed, answers=answers, known=known)
-        sys.stderr.write(f"{found.requests:,} requests so far, the last of {_name(operation)}\n")
+    with Session() as session:
+        for number, operation in enumerate(operations):
+            answers = found.answers.setdefault(f"{operation.method.upper()} {operation.path}", Counter())
+            for mode in (GenerationMode.POSITIVE, GenerationMode.NEGATIVE):
+                turns = 2 * (len(operations) - number) - (mode is GenerationMode.NEGATIVE)
+                cases = -(-(requests - found.requests) // turns // WAYS)
+                _ask(operation.as_strategy(generation_mode=mode), max(1, cases), of_seed, partial(_each_way, session, known, answers))
+            sys.stderr.write(f"{found.requests:,} requests so far\n")
     found.seconds = time.monotonic() - began
     return found
 
 
-def _name(operation: Any) -> str:
-    return f"{operation.method.upper()} {operation.path}"
-
-
-def _ask(operation: Any, mode: GenerationMode, requests: int, *, of_seed: int, answers: Counter[int], known: list[str]) -> None:
+def _ask(cases: Any, count: int, of_seed: int, each: Callable[[Any, random.Random], None]) -> None:
     @seed(of_seed)
-    @settings(
-        max_examples=max(1, requests), suppress_health_check=list(HealthCheck), deadline=None, database=None, phases=[Phase.generate],
-    )  # fmt: skip
-    @given(case=operation.as_strategy(generation_mode=mode), about=st.sampled_from([None, *known]))
-    def asks(case: Any, about: str | None) -> None:
-        for name in ("complaint", "complaint_id"):
-            if about is not None and name in (case.path_parameters or {}):
-                case.path_parameters[name] = about
-        answer = case.call(timeout=TIMEOUT_SECONDS)
+    @settings(max_examples=count, suppress_health_check=list(HealthCheck), deadline=None, database=None, phases=[Phase.generate])
+    @given(case=cases, dice=st.randoms(use_true_random=False))
+    def asks(case: Any, dice: random.Random) -> None:
+        each(case, dice)
+
+    with suppress(Unsatisfiable):  # there is nothing that it must not be asked
+        asks()
+
+
+def _each_way(session: Session, known: Sequence[str], answers: Counter[int], case: Any, dice: random.Random) -> None:
+    """Asks it as it is, and then about complaints that there are, under keys that were used before, by others, in other words."""
+    for way in range(WAYS):
+        headers = {}
+        if way:
+            for name in case.path_parameters or {}:
+                case.path_parameters[name] = dice.choice((*known, case.path_parameters[name]))
+            headers = {name: dice.choice(values) for name, values in HEADERS.items() if dice.random() < 0.3}
+        answer = case.call(session=session, timeout=TIMEOUT_SECONDS, headers=headers)
         answers[answer.status_code] += 1
-        what = f"{answer.status_code} to {case.as_curl_command()}: {answer.text[:500]}"
+        what = f"{answer.status_code} to {case.as_curl_command()} with {headers}: {answer.text[:500]}"
         assert answer.status_code < 500, what
         kind = answer.headers.get("content-type", [""])[0]
         assert answer.status_code < 400 or kind == PROBLEM or kind.startswith("text/html"), what
-
-    try:
-        asks()
-    except Exception as error:
-        if type(error).__name__ != "Unsatisfiable":  # there is nothing that it must not be asked
-            raise
 
 
 def main(requests: int, of_seed: int) -> None:
