@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import re
 from uuid import uuid4
 
 import pytest
@@ -61,12 +62,20 @@ def test_what_would_not_be_read_is_not_sent(cli, one):
     assert cli("parked", "show", one["input"], "--json").json["again"] == []
 
 
-def test_what_is_given_up_is_listed_no_more(cli, one):
+def unread(cli):
+    """How many inputs the doctor says could not be read."""
+    told = " ".join(one["what"] for one in cli("doctor", "--json").json["findings"] if one["about"] == "parked")
+    return int(found[1]) if (found := re.search(r"([\d,]+) undecodable", told)) else 0
+
+
+def test_what_is_given_up_is_listed_and_counted_no_more(cli, one):
+    before = unread(cli)
     done = cli("parked", "discard", one["input"], "--reason", "a test of the upstream's", "--json")
     assert (done.code, done.json["status"]) == (Exit.DONE, "given_up")
     assert one["input"] not in [other["input"] for other in cli("parked", "list", "--json").json["parked"]]
     shown = cli("parked", "show", one["input"])
     assert "settled on" in shown.out
+    assert unread(cli) == before - 1
 
 
 def test_who_is_no_person_and_what_is_not_parked_is_said_at_once(cli, one):
