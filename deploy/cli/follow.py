@@ -199,6 +199,8 @@ def _facts(found: Followed, there: Installation, stack: Stack) -> Iterator[Mappi
 
 def _record(found: Followed) -> Mapping[str, Any]:
     row = found.first or found.led.input
+    if row.again:
+        return {"topic": f"none: it was told in entry {row.refers}, and is decided once more", "when": row.now_text}
     if not row.topic:
         return {"topic": "none: the machine told itself", "when": row.now_text}
     sent = output.moment(row.sent_at, precise=True)
