@@ -2,12 +2,15 @@
 
 from typing import Any
 
+import asyncpg
 import pytest
+from aiokafka.errors import KafkaError
 
 from shared.machine import worker
 from shared.machine.bytes import LedgerRow
+from shared.machine.head import Stopped
 from shared.machine.relay import Relay
-from shared.machine.worker import Worker
+from shared.machine.worker import Worker, is_away
 from tests.shared.machine.bench import Record
 from tests.shared.machine.live import STREAMS
 from tests.shared.machine.tally import NOW
@@ -100,3 +103,23 @@ async def test_a_relay_keeps_so_many_bytes_in_memory_and_no_more(monkeypatch):
     one.place, one._held_bytes = 3, 0
     one.offer(rows(4, 3, 300))
     assert len(one._held) == 3
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        KafkaError(),
+        ConnectionRefusedError(),
+        asyncpg.CannotConnectNowError(),
+        asyncpg.ConnectionDoesNotExistError(),
+        asyncpg.AdminShutdownError(),
+    ],
+    ids=lambda error: type(error).__name__,
+)
+def test_a_server_that_is_away_is_asked_often_whether_it_is_back(error):
+    assert is_away(error)
+
+
+@pytest.mark.parametrize("error", [Stopped("gap", ""), ValueError(), asyncpg.DataError(), asyncpg.QueryCanceledError()], ids=repr)
+def test_other_trouble_is_given_more_and_more_time(error):
+    assert not is_away(error)
