@@ -24,6 +24,7 @@ ADVICE = {
     "lost range": "what to do stands at `offsets`",
     "damaged": "change nothing, keep a copy of the database, and compare with a backup; `makegood verify` tells of all that was changed",
     "kafka": "it goes on by itself when Kafka answers",
+    "disk full": "make room on PostgreSQL's disk; it goes on by itself then",
     "database": "it goes on by itself when PostgreSQL answers",
     "rules": "a newer release decided here: run that one again, or a later one",
     "stalled": "the service's log may tell why; where it does not pass, end the process: it is started again",

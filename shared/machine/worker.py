@@ -268,6 +268,9 @@ class Worker(ABC):
             case KafkaError():
                 self.watch.trouble = "kafka", f"Kafka does not answer: {error!r}"
                 log.warning("shard_waits", shard=self.shard, error=repr(error))
+            case asyncpg.DiskFullError():
+                self.watch.trouble = "disk full", _NO_ROOM
+                log.warning("shard_waits", shard=self.shard, error=kind_of(error))
             case _ if passes(error):
                 self.watch.trouble = "database", f"PostgreSQL does not answer: {type(error).__name__}"
                 log.warning("shard_waits", shard=self.shard, error=kind_of(error))
@@ -291,6 +294,7 @@ def _bytes(record: Record) -> int:
     return len(record.value or b"")
 
 
+_NO_ROOM = "PostgreSQL has no room left on its disk. Nothing that was acknowledged is lost; make room, and it goes on by itself."
 _TOPIC_CHANGED = (
     "{topic} is not the topic that shard {shard} read up to offset {expected}: it was made anew, or another cluster answers. "
     "Nothing is read from it. `makegood doctor` says what to do."

@@ -1,0 +1,64 @@
+"""Another Kafka answers at the address: it is refused, and everybody says so clearly. Two real brokers take turns at one port."""
+
+import pytest
+
+from deploy.doctor import looking
+from deploy.doctor.judging import servers as judged
+from deploy.doctor.seen import Level, Seen
+from deploy.install import InstallationDiffers, install
+from deploy.local.stack import Stack
+from deploy.status import Status
+from deploy.topics import admin, cluster_id, ensure
+from shared.contract.envelope import events_topic
+from shared.settings import Settings
+from tests.faults.own_servers import broker
+from tests.servers import SHARDS, Installation
+from tests.shared.machine.live import Live, adds, everything, is_so, until
+
+
+async def test_another_cluster_behind_the_address_is_refused_and_said_to_be_one(servers, tmp_path, ports, monkeypatch):
+    monkeypatch.setattr("shared.machine.group.LOOK_EVERY_SECONDS", 0.5)
+    monkeypatch.setattr("shared.machine.worker.PAUSE_MAX_SECONDS", 0.5)
+    async with broker(tmp_path / "ours", ports) as ours:
+        address, dsn = ours.program.address, await servers.fresh_database()
+        settings = Settings(kafka=address, shards=SHARDS, database=dsn)
+        live = Live(Installation(address, dsn, settings, await install(dsn, address, settings)))
+        member = await live.start()
+        await live.ready()
+        await live.send(*adds(20))
+        await until(lambda: is_so(live.events("intake.Added.v1"), 20))
+        await until(live.relayed)
+    async with broker(tmp_path / "another", ports) as another:
+        assert another.program.address == address
+        async with admin(address) as client:
+            await ensure(client, SHARDS)  # the worst of them: it has topics of the same names
+            other = await cluster_id(client)
+        mine = live.installation.installed.cluster_id
+        said = f"a different Kafka cluster is behind the address: this installation belongs to {mine}, but {other} answers"
+        await until(lambda: said in str(member.figures.ready()[1]), 60)
+        assert not member.figures.ready()[0]
+        late = await live.start(wait=False)
+        await until(lambda: said in str(late.figures.ready()[1]), 60)
+        assert await live.fetchval("SELECT count(*) FROM journal WHERE topic <> ''") == 20, "nothing is read from it"
+        assert await everything(address, events_topic("intake"), SHARDS) == [], "or told to it"
+        with pytest.raises(InstallationDiffers, match=f"belongs to .*, but {other} answers.*makegood topics rebuild --cluster {other}"):
+            await install(dsn, address, settings)
+        [finding] = await diagnosed(address, dsn)
+        assert f"{other} answers" in finding.what
+        assert f"--cluster {other}" in finding.do
+        await late.stop()
+        live.members.remove(late)
+    async with broker(tmp_path / "ours", ports):
+        await until(lambda: member.figures.ready()[0], 60)
+        await live.send(*adds(20))
+        await until(lambda: is_so(live.total(), 40), 60)
+        await live.prove()
+        await live.stop()
+
+
+async def diagnosed(kafka, dsn):
+    """What the doctor says is wrong with the servers."""
+    seen = Seen("/home", True, Status("/home", "running"))
+    stack = Stack("/home", kafka, dsn, "")
+    seen = await looking._with_database(await looking._with_kafka(seen, stack), stack)
+    return [one for one in judged(seen) if one.level is Level.WRONG]
