@@ -42,7 +42,7 @@ class Given:
     def when(self, command: Command, **told) -> "Given":
         """`told`: what of the context is other than usual: `now`, `actor`, `stream`."""
         where = {"kind": command.stream, "stream": self.ids.get(command.stream, self.context.stream)}
-        return replace(self, command=command, context=replace(self.context, **where | told))
+        return replace(self, command=command, context=self.context._replace(**where | told))
 
     @property
     def decided(self):

@@ -7,6 +7,7 @@ import json
 from collections.abc import Mapping, MutableMapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
+from typing import NamedTuple
 
 from shared.contract.in_words import named
 from shared.contract.machine import CommandRefused, InputParked, InputTakenUp, InputWaiting, MessageRepeated
@@ -30,8 +31,7 @@ TYPE_MAX = 100
 """Of the type of what could not be read, in characters, where it is said."""
 
 
-@dataclass(frozen=True, slots=True)
-class Answered:
+class Answered(NamedTuple):
     """What became of a message."""
 
     body: bytes

@@ -11,6 +11,8 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from uuid import UUID
 
+from asyncpg.pgproto import pgproto
+
 GENESIS = bytes(32)
 """The hash before the first row of a chain."""
 
@@ -22,18 +24,22 @@ HEADER_BYTES_MAX = 16_384
 """Their bytes, names and values together."""
 
 
+_LENGTHS = [struct.Struct(f">{count}I").pack for count in range(20)]
+"""Made once: what has a format for each number of parts does not look it up for each row."""
+_TWO = _LENGTHS[2]
+
+
 def pack(parts: Sequence[bytes]) -> bytes:
-    """The lengths of the parts, then the parts."""
-    return struct.pack(f">{len(parts)}I", *map(len, parts)) + b"".join(parts)
+    """The lengths of the parts, fewer than twenty, then the parts."""
+    return b"".join((_LENGTHS[len(parts)](*map(len, parts)), *parts))
 
 
 def pack_headers(headers: Iterable[tuple[str, bytes | None]]) -> bytes:
     """A record's headers as they came: for each the lengths of name and value (0xFFFFFFFF for null), then both."""
-    found = []
+    found: list[bytes] = []
     for name, value in headers:
         name_bytes = name.encode("utf-8", "surrogateescape")
-        length = NULL if value is None else len(value)
-        found.append(struct.pack(">II", len(name_bytes), length) + name_bytes + (value or b""))
+        found += (_TWO(len(name_bytes), NULL if value is None else len(value)), name_bytes, value or b"")
     return b"".join(found)
 
 
@@ -62,6 +68,19 @@ def moment(at: datetime) -> str:
 def read_moment(text: str) -> datetime:
     """The inverse of `moment`. Raises ValueError."""
     return datetime.fromisoformat(text)
+
+
+def quick(stream: UUID) -> UUID:
+    """The same id as asyncpg's UUID: equal to the standard one and hashed like it, but in C. Streams are looked up again and again."""
+    return stream if type(stream) is pgproto.UUID else pgproto.UUID(stream.bytes)
+
+
+def read_uuid(text: str) -> UUID:
+    """An id in any spelling that `uuid.UUID` takes. Raises ValueError."""
+    try:
+        return pgproto.UUID(text)
+    except ValueError:
+        return quick(UUID(text))
 
 
 @dataclass(slots=True)

@@ -150,8 +150,8 @@ class Batch(Answering):
             self.rows.write(told, Outcome.ACCEPTED, [])
         elif isinstance(told.command, Settling):
             self._settle(told, told.command)
-        elif not self._answered(told, self._of(told)):
-            self._decide(told)
+        elif not self._answered(told, live := self._of(told)):
+            self._decide(told, live)
 
     def saw(self, told: Told) -> None:
         """A ledger row of another shard or service was taken in: up to here they are known."""
@@ -194,7 +194,7 @@ class Batch(Answering):
             self.park(told, "mind_failed", place_of(error))
             return
         if told.command is not None:
-            self._decide(told)
+            self._decide(told, self._of(told))
         elif told.again:
             self._write(told, Outcome.ACCEPTED, [])
         else:
@@ -217,9 +217,8 @@ class Batch(Answering):
 
     # ---- the mind ----------------------------------------------------------------------------------------------------------
 
-    def _decide(self, told: Told) -> None:
+    def _decide(self, told: Told, live: Live) -> None:
         assert told.command is not None, "what could be read has a command"
-        live = self._of(told)
         if (live.parked or live.waiting) and not told.again:
             self.wait(told, live)
             return

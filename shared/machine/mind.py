@@ -4,7 +4,7 @@ import dataclasses
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any, TypeVar
+from typing import Any, NamedTuple, TypeVar
 from uuid import UUID, uuid5
 
 from pydantic import TypeAdapter
@@ -16,8 +16,7 @@ from shared.policy.model import Policy
 State = TypeVar("State")
 
 
-@dataclass(frozen=True, slots=True)
-class Context:
+class Context(NamedTuple):
     """All that a decision may know besides the state and the command."""
 
     now: datetime
@@ -37,24 +36,21 @@ class Context:
         return uuid5(self.stream, f"{self.kind}/{self.version}/{label}")
 
 
-@dataclass(frozen=True, slots=True)
-class Timer:
+class Timer(NamedTuple):
     """Something a stream wants to be woken for."""
 
     due_at: datetime
     generation: int = 1
 
 
-@dataclass(frozen=True, slots=True)
-class Request:
+class Request(NamedTuple):
     """What another stream of the same service must be told: its id and the command."""
 
     stream: UUID
     command: Command
 
 
-@dataclass(frozen=True, slots=True)
-class Fact:
+class Fact(NamedTuple):
     """An event with where it stands: what `translate` and `react` are given."""
 
     event: Event

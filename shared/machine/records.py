@@ -1,10 +1,10 @@
 """Ledger rows as Kafka records, and back: the one place that knows the headers of events."""
 
+from binascii import hexlify
 from functools import cache
-from uuid import UUID
 
 from shared.contract.envelope import event_id, key_of, unrequested
-from shared.machine.bytes import LedgerRow, read_moment, traceparent
+from shared.machine.bytes import LedgerRow, read_moment, read_uuid, traceparent
 
 Headers = list[tuple[str, bytes]]
 _SPEC = ("ce_specversion", b"1.0")
@@ -23,7 +23,7 @@ def event_headers(row: LedgerRow, previous: bytes, generation: str, service: str
     found: Headers = [
         _SPEC,
         ("ce_id", ident.encode()),
-        ("ce_source", f"/{service}".encode()),
+        ("ce_source", b"/" + service.encode()),
         of_type,
         ("ce_time", row.now_text.encode()),
         ("ce_subject", subject),
@@ -36,9 +36,9 @@ def event_headers(row: LedgerRow, previous: bytes, generation: str, service: str
         ("ce_streamversion", b"%d" % row.version),
         ("traceparent", traceparent(row.correlation, ident).encode()),
         ("ledger-position", b"%d" % row.position),
-        ("ledger-hash", row.hash.hex().encode()),
-        ("ledger-prev", previous.hex().encode()),
-        ("cause-hash", row.cause_hash.hex().encode()),
+        ("ledger-hash", hexlify(row.hash)),
+        ("ledger-prev", hexlify(previous)),
+        ("cause-hash", hexlify(row.cause_hash)),
     ]
     if row.target is not None:
         found.append(("ce_target", str(row.target).encode()))
@@ -90,7 +90,7 @@ def read_event(headers: dict[str, str], body: bytes | None, shard: int) -> tuple
         row = LedgerRow(
             shard=shard,
             position=int(headers["ledger-position"]),
-            stream=UUID(headers["ce_subject"]),
+            stream=read_uuid(headers["ce_subject"]),
             kind=headers["ce_streamkind"],
             version=int(headers["ce_streamversion"]),
             type=headers["ce_type"],
@@ -100,8 +100,8 @@ def read_event(headers: dict[str, str], body: bytes | None, shard: int) -> tuple
             now_text=headers["ce_time"],
             actor=headers["ce_actor"],
             message_id=headers["ce_causationid"],
-            correlation=UUID(headers["ce_correlationid"]),
-            target=UUID(headers["ce_target"]) if "ce_target" in headers else None,
+            correlation=read_uuid(headers["ce_correlationid"]),
+            target=read_uuid(headers["ce_target"]) if "ce_target" in headers else None,
             origin_id=headers.get("origin-id", ""),
             cause_hash=bytes.fromhex(headers["cause-hash"]),
             hash=bytes.fromhex(headers["ledger-hash"]),

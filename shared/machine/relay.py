@@ -172,11 +172,13 @@ class Relay:
 
     async def _send_by(self, producer: AIOKafkaProducer, rows: Sequence[LedgerRow]) -> None:
         """Every row goes to the events topic; a request goes to whom it asks, too. A partition has one batch under way at a time."""
-        going: dict[tuple[str, int], list[Outgoing]] = {}
+        events: list[Outgoing] = []
+        going: dict[tuple[str, int], list[Outgoing]] = {(events_topic(self.service), self.shard): events}
+        now, sent_ms = None, 0
         for row in rows:
-            sent_ms = int(row.now.timestamp() * 1000)
-            headers = event_headers(row, row.previous, self.generation, self.service)
-            going.setdefault((events_topic(self.service), self.shard), []).append((event_key(row), row.body, sent_ms, headers))
+            if row.now is not now:
+                now, sent_ms = row.now, int(row.now.timestamp() * 1000)
+            events.append((event_key(row), row.body, sent_ms, event_headers(row, row.previous, self.generation, self.service)))
             if row.target is not None:
                 place = commands_topic(self.service), self._reader.shard_of(row.target)
                 headers = request_headers(row, self.generation, self.service)

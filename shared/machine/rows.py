@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
+from typing import Any, NamedTuple
 from uuid import UUID
 
 from shared.contract.said import Event
@@ -31,8 +31,7 @@ class Live:
         return Live(self.kind, self.stream, self.state, self.version, self.parked, self.waiting)
 
 
-@dataclass(frozen=True, slots=True)
-class Said:
+class Said(NamedTuple):
     """A ledger row to be: what happened on which stream and, of a request, whom it asks."""
 
     live: Live

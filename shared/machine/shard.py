@@ -257,6 +257,7 @@ class Shard(Worker):
         began_at = batch.head.entry
         batch.begin(self._terms.default_policy)
         unwanted, inputs, taken = [], 0, 0
+        trying = bool(self._taken_over.trying)
         for one in due:
             if inputs and clock.passed() > full_at:
                 break
@@ -275,7 +276,7 @@ class Shard(Worker):
                 if settled == waiting.SETTLED_MAX or (inputs and told.command.entry > began_at):
                     break
                 settled += 1
-            batch.take(told, fatal=self._is_fatal(_place(told)))
+            batch.take(told, fatal=trying and self._is_fatal(_place(told)))
             inputs, taken = inputs + 1, taken + 1
         batch.rows.end()
         return unwanted, taken
@@ -402,6 +403,8 @@ def _timer_changes(batch: Batch, known: Known, unwanted: list[tuple[Key, str]]) 
             continue
         wanted: Mapping[str, Timer] = batch.timers(before) if before else {}
         wants = batch.timers(live)
+        if wants == wanted:
+            continue
         changes.cleared.extend((key, name) for name in wanted.keys() - wants.keys())
         changes.set.update({(key, name): timer for name, timer in wants.items() if wanted.get(name) != timer})
     return changes

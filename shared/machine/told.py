@@ -17,7 +17,7 @@ from shared.contract.in_words import in_words, named
 from shared.contract.machine import SETTLING, PublishPolicy, TimerDue
 from shared.contract.said import Command, decode
 from shared.contract.values import REFERENCE_MAX
-from shared.machine.bytes import HEADER_BYTES_MAX, HEADERS_MAX, JournalRow, LedgerRow, pack_headers, unpack_headers
+from shared.machine.bytes import HEADER_BYTES_MAX, HEADERS_MAX, JournalRow, LedgerRow, pack_headers, quick, read_uuid, unpack_headers
 from shared.machine.mind import Mind
 from shared.machine.records import NotAnEvent, read_event, request_headers
 from shared.policy.model import Policy
@@ -137,7 +137,7 @@ class Reader:
         self._submissions = frozenset(submissions) if mind.submission else frozenset()
         self._commands = commands_topic(mind.service)
         self._events = {events_topic(service): service for service in mind.hears_from}
-        self._own = {shard: stream_id(SHARD, f"{mind.service}/{shard}") for shard in range(shards)}
+        self._own = {shard: quick(stream_id(SHARD, f"{mind.service}/{shard}")) for shard in range(shards)}
 
     @property
     def topics(self) -> tuple[str, ...]:
@@ -256,7 +256,9 @@ class Reader:
     def _decoded(self, told: Told, command: Command) -> None:
         """What is submitted says itself which stream it belongs to; other commands are addressed."""
         told.command, told.kind = command, command.stream
-        told.stream = told.correlation = self._mind.stream_of(command) or told.stream
+        if stream := self._mind.stream_of(command):
+            told.stream = quick(stream)
+        told.correlation = told.stream
         if told.once.startswith(" "):
             told.once = self._mind.source_of(command).replace(" ", "+") + told.once
 
@@ -304,6 +306,8 @@ def _limited(packed: bytes, headers: int) -> None:
 
 
 def _identifier(name: str, value: str, longest: int = IDENTIFIER_MAX) -> str:
+    if value.isascii() and value.isprintable() and 0 < len(value) <= longest:  # nearly always, and quickly told
+        return value
     if len(value.encode()) > longest or not PRINTABLE.fullmatch(value):
         raise Unreadable(f"the header {name} is missing" if not value else f"the header {name} is too long or holds a control character")
     return value
@@ -318,7 +322,7 @@ def _source(headers: Mapping[str, str]) -> str:
 
 def _uuid(name: str, value: str) -> UUID:
     try:
-        return UUID(_identifier(name, value))
+        return read_uuid(_identifier(name, value))
     except ValueError as error:
         raise Unreadable(str(error) if isinstance(error, Unreadable) else f"the header {name} is no UUID") from error
 

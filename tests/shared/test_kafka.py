@@ -3,10 +3,13 @@
 from itertools import product
 
 import pytest
+from aiokafka import partitioner
 from aiokafka.cluster import ClusterMetadata
 from aiokafka.structs import TopicPartition
+from hypothesis import given
+from hypothesis import strategies as st
 
-from shared.contract.envelope import complaint_id, key_of, shard_of
+from shared.contract.envelope import complaint_id, key_of, murmur2, shard_of
 from shared.kafka import ByShard
 
 TOPICS = ("complaints.submissions", "intake.commands", "resolution.events", "rootcause.events", "policies")
@@ -48,8 +51,6 @@ def test_a_key_lies_where_every_kafka_client_puts_it():
     """Murmur2 as Kafka's Java client has it: these are its own answers (DefaultPartitioner, 16 partitions)."""
     assert complaint_id("shop", "17") == complaint_id("shop", "17")
     assert key_of(complaint_id("shop", "17")).decode() == str(complaint_id("shop", "17"))
-    from aiokafka.partitioner import murmur2  # noqa: PLC0415
-
     # from Kafka's own UtilsTest.testMurmur2
     for text, answer in {
         b"21": -973932308, b"foobar": -790332482, b"a-little-bit-long-string": -985981536,
@@ -57,3 +58,8 @@ def test_a_key_lies_where_every_kafka_client_puts_it():
     }.items():  # fmt: skip
         assert murmur2(text) == answer % 2**32
     assert 0 <= shard_of(complaint_id("shop", "17"), 16) < 16
+
+
+@given(st.binary(max_size=80))
+def test_a_key_of_any_length_lies_where_aiokafka_puts_it(key):
+    assert murmur2(key) == partitioner.murmur2(key) % 2**32

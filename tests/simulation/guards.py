@@ -194,10 +194,9 @@ def waits_behind_what_is_parked() -> Iterator[None]:
     """Later inputs of a stream whose input is parked wait."""
     of = Batch._decide
 
-    def decide(self, told):
-        parked, live = 0, self._of(told)
+    def decide(self, told, live):
         parked, live.parked = live.parked, 0
-        of(self, told)
+        of(self, told, live)
         live.parked = live.parked or parked
 
     with patch.object(Batch, "_decide", decide):

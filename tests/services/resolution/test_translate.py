@@ -1,6 +1,5 @@
 """Each fact that resolution hears, in its published bytes, reaches the case and is never refused there."""
 
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -43,7 +42,7 @@ def test_a_fact_is_told_to_the_case_and_never_refused(type_name, past):
     assert command.internal
     assert command.stream == MIND.listener
     later = fact.event.model_copy(update={"generation": 2})
-    assert MIND.translate(replace(fact, event=later)).generation == 2
+    assert MIND.translate(fact._replace(event=later)).generation == 2
     stream = MIND.streams[command.stream]
     assert not isinstance(stream.decide(fold(stream, past), command, context()), Refusal)
 

@@ -1,6 +1,5 @@
 """Each fact that rootcause hears, in its published bytes, reaches the learning and is never refused there."""
 
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -46,7 +45,7 @@ def test_a_fact_is_told_to_the_learning_and_never_refused(type_name, past):
     assert command.type in MIND.commands
     assert command.internal
     later = fact.event.model_copy(update={"generation": 2})
-    assert MIND.translate(replace(fact, event=later)).generation == 2
+    assert MIND.translate(fact._replace(event=later)).generation == 2
     stream = MIND.streams[command.stream]
     assert not isinstance(stream.decide(fold(stream, past), command, context()), Refusal)
 

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from shared.machine.bytes import GENESIS, JournalRow, LedgerRow, moment, pack, read_moment, span_id, traceparent
+from shared.machine.bytes import GENESIS, JournalRow, LedgerRow, moment, pack, quick, read_moment, read_uuid, span_id, traceparent
 from tests.shared.machine.tally import NOW
 
 ROW = LedgerRow(
@@ -88,3 +88,24 @@ def test_trace_and_span_ids_follow_from_the_complaint_and_the_event():
 def test_a_time_that_is_none_is_none(sent_ms):
     assert replace(ENTRY, sent_ms=sent_ms).sent_at is None
     assert replace(ENTRY, sent_ms=1_772_528_400_000).sent_at == NOW
+
+
+SPELLINGS = [str, lambda one: str(one).upper(), lambda one: one.hex, lambda one: f"{{{one}}}", lambda one: f"urn:uuid:{one}"]
+
+
+@given(st.uuids(), st.sampled_from(SPELLINGS))
+def test_an_id_is_read_in_every_spelling_as_the_same_id(one, spelt):
+    found = read_uuid(spelt(one))
+    assert (found, hash(found), str(found), found.bytes) == (one, hash(one), str(one), one.bytes)
+    assert type(found) is type(quick(one))
+
+
+@given(st.text(max_size=40))
+def test_what_is_no_id_is_none_however_it_is_read(text):
+    try:
+        expected = UUID(text)
+    except ValueError:
+        with pytest.raises(ValueError):
+            read_uuid(text)
+    else:
+        assert read_uuid(text) == expected
