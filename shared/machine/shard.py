@@ -190,7 +190,7 @@ class Shard(Worker):
             taken = await self._batch(records, due_max)
         except PASSING as error:
             self._most = max(1, len(records) // 2)
-            if self._deciding_seconds < store.SILENCE_SECONDS or len(records) > 1:
+            if self._deciding_seconds < store.SILENCE_SECONDS:
                 raise
             raise TooSlow(f"deciding took {self._deciding_seconds:.1f} s, and PostgreSQL waits for {store.SILENCE_SECONDS} s") from error
         if taken:

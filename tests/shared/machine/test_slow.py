@@ -88,7 +88,7 @@ async def test_a_batch_that_postgresql_ended_is_tried_in_halves(live, monkeypatc
     monkeypatch.setattr("shared.machine.shard.DECIDING_SECONDS", 60.0)
     monkeypatch.setitem(store.SESSION, "idle_in_transaction_session_timeout", "1000")
     await live.send(*adds(60, of=on_one_shard(live)[:30]))
-    await live.start(slow(lambda _: 0.06), session_timeout_ms=20_000)
+    await live.start(slow(lambda _: 0.03), session_timeout_ms=20_000)
     await until(lambda: is_so(live.events("intake.Added.v1"), 60), 60)
     assert await live.fetchval("SELECT count(*) FROM journal WHERE outcome = 'parked'") == 0
     await live.prove()
