@@ -10,7 +10,7 @@ from shared.machine.bytes import LedgerRow
 from shared.machine.head import Seen
 from shared.machine.records import NotAnEvent, event_headers, read_event, request_headers
 from shared.machine.stored import head_of, ledger_row
-from tests.simulation.minds import Added, Counted, HeardBack, Noted
+from tests.simulation.minds import Note
 from tests.simulation.violation import Violation
 
 if TYPE_CHECKING:
@@ -38,7 +38,7 @@ async def settled(town: "Town") -> None:
 
 
 def _undone(town: "Town") -> Any:
-    for service, mind in town.minds.items():
+    for service in town.minds:
         schema = town.postgres.schemas[service]
         for shard in range(town.shards):
             head = schema.head(shard)
@@ -56,7 +56,6 @@ def _undone(town: "Town") -> Any:
                 yield f"{service}/{shard} has not fired {late[0]}"
             if not head["policy"]:
                 yield f"{service}/{shard} never began"
-        _ = mind
     for shard in range(town.shards):
         places = town.postgres.schemas["console"].rows("places", shard)
         for service in town.minds:
@@ -162,7 +161,6 @@ def _domain(town: "Town") -> None:
                 raise Violation(8, f"{stream} added {tallies[stream].state.added}, and {count.state.total} were counted")
             if not tallies[stream].parked and count.state.times != tallies[stream].state.heard:
                 raise Violation(8, f"{stream} was counted {count.state.times} times, and heard of {tallies[stream].state.heard}")
-    _ = Added, Counted, HeardBack, Noted
 
 
 def _answers(town: "Town") -> None:
@@ -171,6 +169,8 @@ def _answers(town: "Town") -> None:
     for service in town.minds:
         for shard in range(town.shards):
             for row in town.postgres.schemas[service].rows("journal", shard).values():
+                if row["type"] == Note.type and row["outcome"] == "accepted" and row["topic"] and b"ledger-shard" not in row["headers"]:
+                    raise Violation(8, f"{service}/{shard}, entry {row['entry']}: what only our own services say was taken from outside")
                 for offset in range(row["offset"], row["until"]) if row["topic"] else ():
                     place = row["topic"], row["partition"], offset
                     if row["topic"].partition(".")[0] in (service, "complaints"):

@@ -2,16 +2,20 @@
 
 import asyncio
 import json
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import Awaitable, Callable, Iterable, Sequence
+from contextlib import suppress
 from copy import copy
 from datetime import timedelta
 from random import Random
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from shared.contract.envelope import POLICIES
+from shared.machine import store
+from shared.machine.patience import PASSING
 
 if TYPE_CHECKING:
     from shared.machine.worker import Worker
+    from shared.simulation.log import Record
     from tests.simulation.town import Member, Town
 
 Fault = Callable[["Town", Random], Awaitable[None]]
@@ -64,6 +68,19 @@ async def stopped(town: "Town", random: Random) -> None:
         member.task.cancel()
         await asyncio.sleep(random.random() * 8)
         member.wanted = True
+
+
+async def usurped(town: "Town", random: Random) -> None:
+    """Somebody of whom the group knows nothing takes shards over, and does no work: who had them must find out by itself."""
+    service = random.choice(list(town.minds))
+    for _ in range(random.choice((1, 3))):
+        shard = random.randrange(town.shards)
+        with suppress(*PASSING):
+            pool: Any = await town.postgres.connect("", service, 2)
+            await store.take_over(pool, pool, store.Taking(shard, f"usurper {random.random()}", again=False, rules=1))
+            town.tell("usurper", f"has {service}/{shard}")
+            pool.terminate()
+        await asyncio.sleep(random.random() * 0.2)
 
 
 async def clock_off(town: "Town", random: Random) -> None:
@@ -123,7 +140,7 @@ async def broker_killed(town: "Town", random: Random) -> None:
     """The broker is killed."""
     town.tell("kafka", "is killed")
     town.cluster.down()
-    await asyncio.sleep(random.choice((0.1, 1.0, 5.0, 15.0)))
+    await asyncio.sleep(random.choice((0.1, 1.0, 5.0, 15.0, 45.0)))
     town.cluster.up()
     town.tell("kafka", "is there again")
 
@@ -137,6 +154,15 @@ async def broker_unreliable(town: "Town", random: Random) -> None:
     await asyncio.sleep(random.random() * 8)
     town.cluster.lose_answer(0.0)
     town.cluster.reset(0.0)
+
+
+async def producers_forgotten(town: "Town", random: Random) -> None:
+    """The broker does not know what came from whom: producers are told that something is out of order, and must be made anew."""
+    town.tell("kafka", "has forgotten its producers")
+    for topic in town.cluster.every_topic:
+        for partition in topic.partitions:
+            for known in partition._remembered.values():
+                known[:] = [(10**9, 10**9, 0)]
 
 
 async def broker_slow(town: "Town", random: Random) -> None:
@@ -158,20 +184,30 @@ async def delivered_again(town: "Town", random: Random) -> None:
 
 
 async def delivered_changed(town: "Town", random: Random) -> None:
-    """Of the next event something else arrives first: another body, or one too far ahead. Kafka has the right one still."""
+    """Before an event arrives as it was written, it arrives changed: with another body, or one too far ahead."""
     for worker in _workers(town, random):
-        for topic in [topic for topic in worker.watch.offsets if topic.endswith(".events")]:
-            records, offset = town.all_records(topic, worker.shard), worker.watch.offsets[topic]
-            if offset < len(records):
-                forged = copy(records[offset])
-                if random.random() < 0.5:
-                    forged.value = (forged.value or b"").replace(b"1", b"2") + b" "
-                else:
-                    forged.headers = [
-                        (name, b"%d" % (int(value) + 1) if name == "ledger-position" else value) for name, value in forged.headers
-                    ]  # fmt: skip
-                town.tell("network", f"delivers a changed event of {topic}/{worker.shard} at {offset}")
-                worker.offer([forged])
+        offer = worker.offer
+
+        def changed(records: "Sequence[Record]", worker: "Worker" = worker, offer: Any = offer) -> None:
+            for number, record in enumerate(records):
+                if record.topic.endswith(".events") and record.value:
+                    del worker.offer  # type: ignore[method-assign]
+                    town.tell("network", f"delivers {record.topic}/{worker.shard}/{record.offset} changed")
+                    offer([*records[:number], _changed(record, random)])
+                    offer(records[number:])
+                    return
+            offer(records)
+
+        worker.offer = changed  # type: ignore[method-assign]
+
+
+def _changed(record: "Record", random: Random) -> "Record":
+    forged = copy(record)
+    if random.random() < 0.5:
+        forged.value = (forged.value or b"").replace(b"1", b"2") + b" "
+    else:
+        forged.headers = [(name, b"%d" % (int(value) + 1) if name == "ledger-position" else value) for name, value in forged.headers]
+    return forged
 
 
 def _workers(town: "Town", random: Random) -> "list[Worker]":
@@ -193,6 +229,7 @@ async def expired(town: "Town", random: Random) -> None:
 
 
 FAULTS: list[Fault] = [
-    killed, killed, killed, frozen, frozen, stopped, clock_off, database_clock_off, database_killed, session_ended, database_unreliable,
-    disk_full, broker_killed, broker_unreliable, broker_slow, delivered_again, delivered_again, delivered_changed, expired,
+    killed, killed, killed, frozen, frozen, stopped, usurped, usurped, clock_off, database_clock_off, database_killed, session_ended,
+    database_unreliable, disk_full, broker_killed, broker_unreliable, broker_slow, producers_forgotten, delivered_again, delivered_again,
+    delivered_changed, delivered_changed, expired,
 ]  # fmt: skip

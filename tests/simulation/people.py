@@ -130,8 +130,10 @@ class People:
         headers = _headers(Add(number=1), stream, name)
         value: bytes | None = random.choice((None, b"", b"\xff\xfe", b'{"number": ', json.dumps({"number": "x"}).encode(), b"[" * 2000))
         if random.random() < 0.3:  # a hop that never was
-            headers += [("ledger-shard", b"0"), ("ledger-position", b"%d" % random.randrange(1, 9))]
-            headers = [(key, b"g1/intake/0/3" if key == "ce_id" else text) for key, text in headers]
+            shard, position = random.randrange(self.town.shards), random.randrange(1, 30)
+            headers += [("ledger-shard", b"%d" % shard), ("ledger-position", b"%d" % position)]
+            headers = [(key, f"g1/intake/{shard}/{position}".encode() if key == "ce_id" else text) for key, text in headers]
+            topic = commands_topic("intake")
             value = Add(number=1).to_bytes()
         return Message(name, topic, random.randrange(self.town.shards), random.choice((None, key_of(stream), b"\x00")), value, headers)
 

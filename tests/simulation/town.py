@@ -45,7 +45,13 @@ class Applied:
     """A projection: which events were applied."""
 
     async def project(self, connection: asyncpg.Connection, heard: Sequence[Heard]) -> None:
-        await connection.executemany(APPLIED, [(one.service, one.row.shard, one.row.position, one.row.hash) for one in heard])
+        await connection.executemany(APPLIED, [_place(one) for one in heard])
+
+
+def _place(heard: Heard) -> tuple[str, int, int, bytes]:
+    """Where an event stands, and the hash of what was heard, whatever it says itself."""
+    row = heard.row
+    return heard.service, row.shard, row.position, row.chain(row.previous)
 
 
 class NoDog:
