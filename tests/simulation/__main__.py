@@ -5,9 +5,10 @@ import os
 import secrets
 import sys
 import time
+from concurrent.futures import ProcessPoolExecutor
 
 from tests.simulation.guards import GUARDS
-from tests.simulation.seeds import run, run_all
+from tests.simulation.seeds import missed, run, run_all
 
 SHORTENED = 40
 
@@ -26,7 +27,7 @@ def main() -> int:
     if told.guards:
         return guards(told.jobs, told.seeds)
     first = told.first if told.first is not None else secrets.randbelow(10**9)
-    return many(first, told.seeds, told.jobs)
+    return many(first, told.seeds, told.jobs, told.without)
 
 
 def one(seed: int, without: str) -> int:
@@ -36,14 +37,14 @@ def one(seed: int, without: str) -> int:
     return 1 if ran.failure else 0
 
 
-def many(first: int, count: int, jobs: int) -> int:
+def many(first: int, count: int, jobs: int, without: str) -> int:
     print(f"{count} seeds from {first}, by {jobs} processes")
     began, ran, inputs, seconds = time.monotonic(), 0, 0, 0.0
-    for one_of_them in run_all(range(first, first + count), jobs):
+    for one_of_them in run_all(range(first, first + count), jobs, without):
         ran, inputs, seconds = ran + 1, inputs + one_of_them.inputs, seconds + one_of_them.seconds
         if one_of_them.failure:
             print(f"\nseed {one_of_them.seed}: {one_of_them.failure}\nagain, with what happened: make simulate SEED={one_of_them.seed}\n")
-            print("\n".join(run(one_of_them.seed, trace=True).trace[-SHORTENED:]))
+            print("\n".join(run(one_of_them.seed, trace=True, without=without).trace[-SHORTENED:]))
             return 1
         if ran % 1_000 == 0:
             print(f"  {ran} seeds, {ran / (time.monotonic() - began):.0f} a second", flush=True)
@@ -53,19 +54,13 @@ def many(first: int, count: int, jobs: int) -> int:
 
 
 def guards(jobs: int, most: int) -> int:
-    missed = []
-    print(f"{'guard':32} {'seeds':>6} {'s':>6}  what gave it away")
-    for name in GUARDS:
-        began, ran, found = time.monotonic(), 0, ""
-        for one_of_them in run_all(range(most), jobs, name):
-            ran += 1
-            if one_of_them.failure:
-                found = one_of_them.failure
-                break
-        if not found:
-            missed.append(name)
-        print(f"{name:32} {ran:6} {time.monotonic() - began:6.1f}  {found[:150] or 'NOTHING: nobody would notice'}", flush=True)
-    return 1 if missed else 0
+    print(f"{'guard':32} {'seeds':>6}  what gave its absence away")
+    unmissed = 0
+    with ProcessPoolExecutor(jobs) as pool:
+        for name, seeds, failure in pool.map(missed, GUARDS, [most] * len(GUARDS)):
+            unmissed += not failure
+            print(f"{name:32} {seeds:6}  {failure[:150] or 'NOTHING: nobody would notice'}", flush=True)
+    return 1 if unmissed else 0
 
 
 if __name__ == "__main__":

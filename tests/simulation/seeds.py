@@ -68,6 +68,14 @@ def run_all(seeds: Iterable[int], jobs: int, without: str = "") -> Iterator[Ran]
                 under_way.append(pool.submit(_some, chunk, without))
 
 
+def missed(guard: str, most: int) -> tuple[str, int, str]:
+    """Takes a guard away until the simulation notices: the guard, after how many seeds, and what gave its absence away; or nothing."""
+    for seed in range(most):
+        if failure := run(seed, without=guard).failure:
+            return guard, seed + 1, failure
+    return guard, most, ""
+
+
 def _some(seeds: list[int], without: str) -> list[Ran]:
     gc.disable()  # a town is thrown away whole
     try:
