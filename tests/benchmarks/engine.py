@@ -10,6 +10,7 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from typing import Self
 
+import asyncpg
 import psutil
 from aiokafka import AIOKafkaConsumer, TopicPartition
 
@@ -29,6 +30,8 @@ class Ran:
     events_per_s: float
     cpu_us_per_event: Mapping[str, float]
     """Processor time an event, of the engine's processes and of the servers' (PostgreSQL, Kafka), in microseconds."""
+    memory_mb: tuple[float, float, float]
+    """Of the engine's processes together, when the clock started, halfway and at the end."""
 
 
 @contextmanager
@@ -72,11 +75,41 @@ async def measured(installation: Installation, module: str, events: int, *, coun
         before = await ends.count()
         with processes(installation, module, count, env) as pids:
             begun = await _until(ends, before + int(events * BEGUN))
-            used = cpu_seconds(pids)
+            used, memory = cpu_seconds(pids), [_memory_mb(pids)]
+            await _until(ends, before + events // 2)
+            memory.append(_memory_mb(pids))
             done = await _until(ends, before + events)
+            memory.append(_memory_mb(pids))
             spent = {name: seconds - used[name] for name, seconds in cpu_seconds(pids).items()}
     of = done[1] - begun[1]
-    return Ran(of / (done[0] - begun[0]), {name: 1e6 * seconds / of for name, seconds in spent.items()})
+    return Ran(of / (done[0] - begun[0]), {name: 1e6 * seconds / of for name, seconds in spent.items()}, tuple(memory))
+
+
+async def rebuilt(installation: Installation, events: int) -> float:
+    """A console that knows nothing takes in so many events of intake: events a second."""
+    env = {**os.environ, **installation.env("console"), "MAKEGOOD_LOG_LEVEL": "WARNING"}
+    connection = await asyncpg.connect(installation.owner_dsn)
+    console = await asyncio.create_subprocess_exec(sys.executable, "-m", "services.console", env=env)
+    begun: tuple[float, int] | None = None
+    try:
+        deadline = time.monotonic() + PATIENCE_SECONDS
+        while True:
+            found = await connection.fetchval("SELECT coalesce(sum(position), 0)::bigint FROM console.places WHERE service = 'intake'")
+            if begun is None and found > BEGUN * events:
+                begun = time.perf_counter(), found
+            if found >= events and begun is not None:
+                return (found - begun[1]) / (time.perf_counter() - begun[0])
+            if time.monotonic() > deadline:
+                raise TimeoutError(f"{found} events of {events} after {PATIENCE_SECONDS:.0f} s")
+            await asyncio.sleep(POLL_SECONDS)
+    finally:
+        console.terminate()
+        await console.wait()
+        await connection.close()
+
+
+def _memory_mb(pids: list[int]) -> float:
+    return sum(psutil.Process(pid).memory_info().rss for pid in pids) / 2**20
 
 
 async def _until(ends: Ends, count: int) -> tuple[float, int]:
