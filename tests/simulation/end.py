@@ -31,8 +31,11 @@ async def settled(town: "Town") -> None:
         _on_the_topic(town, topics.partition(".")[0])
     _consumers(town)
     _projection(town)
-    _domain(town)
-    _answers(town)
+    if town.house:
+        town.people.ended()
+    else:
+        _domain(town)
+        _answers(town)
     if town.postgres.refused:
         raise Violation(6, f"a primary key had to step in: {town.postgres.refused[0]}")
 

@@ -11,6 +11,9 @@ from typing import Any
 
 import asyncpg
 
+import services.intake.mind as intake
+import services.resolution.mind as resolution
+import services.rootcause.mind as rootcause
 from shared.contract.envelope import POLICIES, SERVICES, SUBMISSIONS, commands_topic, events_topic
 from shared.machine.group import Group
 from shared.machine.mind import Mind
@@ -24,10 +27,14 @@ from shared.simulation.postgres import Postgres, Session
 from shared.simulation.tables import CLUSTER, STATEMENTS, Statement, Transaction
 from tests.simulation.audit import Audit
 from tests.simulation.end import settled
+from tests.simulation.house import House
 from tests.simulation.minds import INTAKE, RESOLUTION
 from tests.simulation.people import People
 
 SESSION_TIMEOUT_MS = 6_000
+REAL_MINDS = (intake.MIND, resolution.MIND, rootcause.MIND)
+REAL = 0.05
+"""How many of the seeds have the real minds, and people who work complaints."""
 SETTINGS = Settings(kafka="simulated:1", database="postgresql:///simulated", session_timeout_ms=SESSION_TIMEOUT_MS, batch_records=20)
 APPLIED = "INSERT INTO applied (service, shard, position, hash) VALUES ($1, $2, $3, $4)"
 SETTLE_SECONDS = 240.0
@@ -82,7 +89,7 @@ class Member:
 class Town:
     """All of it."""
 
-    def __init__(self, seed: int, *, trace: bool = False) -> None:
+    def __init__(self, seed: int, *, trace: bool = False, house: bool | None = None) -> None:
         self.seed, self.random = seed, Random(seed)
         self.loop = Loop(self.random)
         self.shards = self.random.choice((1, 2, 2, 3))
@@ -96,15 +103,19 @@ class Town:
             self.loop.spent = lambda: self.random.random() * 0.05
         for topic in (SUBMISSIONS, POLICIES, *map(commands_topic, SERVICES), *map(events_topic, SERVICES)):
             self.cluster.create(topic, self.shards)
-        self.minds: dict[str, Mind] = {mind.service: mind for mind in (INTAKE, RESOLUTION)}
+        self.house = self.random.random() < REAL if house is None else house
+        self.minds: dict[str, Mind] = {mind.service: mind for mind in (REAL_MINDS if self.house else (INTAKE, RESOLUTION))}
         self.readers = {name: Reader(mind, self.shards, (SUBMISSIONS,), "g1") for name, mind in self.minds.items()}
         self.audits = {
             (name, shard): Audit(mind, self.readers[name], shard) for name, mind in self.minds.items() for shard in range(self.shards)
         }
-        self.people = People(self, self.random.choice((6, 12, 12, 25, 60)))
+        self.people = House(self, self.random.choice((1, 2))) if self.house else People(self, self.random.choice((6, 12, 12, 25, 60)))
         self.members = [
-            *(self._deciding(f"intake-{number}", INTAKE) for number in range(self.random.choice((1, 2, 2, 3)))),
-            *(self._deciding(f"resolution-{number}", RESOLUTION) for number in range(self.random.choice((1, 2)))),
+            *(
+                self._deciding(f"{name}-{number}", mind)
+                for name, mind in self.minds.items()
+                for number in range(self.random.choice((1, 2, 2, 3) if name == "intake" else (1, 2)))
+            ),
             *(Member(f"console-{number}", self._project) for number in range(self.random.choice((1, 2)))),
         ]
         self.commits = 0
