@@ -40,7 +40,7 @@ test: $(VENV)/dev.ready  ## Run the tests; T=path runs some
 	@$(BIN)/python -m pytest $(T)
 
 simulate: $(VENV)/dev.ready  ## Live through so many seeds of trouble in simulated time: SEEDS=2000; SEED=n lives through one, and tells it
-	@$(BIN)/python -m tests.simulation $(if $(SEED),--seed $(SEED),--seeds $(SEEDS) $(if $(FIRST),--first $(FIRST)))
+	@$(BIN)/python -m tests.simulation $(if $(SEED),--seed $(SEED),--seeds $(SEEDS) $(if $(FIRST),--first $(FIRST)) $(if $(JOBS),--jobs $(JOBS)))
 
 guards: $(VENV)/dev.ready  ## Take the machine's guards away one by one: after how many seeds is each missed?
 	@$(BIN)/python -m tests.simulation --guards

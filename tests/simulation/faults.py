@@ -191,7 +191,7 @@ async def delivered_changed(town: "Town", random: Random) -> None:
         def changed(records: "Sequence[Record]", worker: "Worker" = worker, offer: Any = offer) -> None:
             for number, record in enumerate(records):
                 if record.topic.endswith(".events") and record.value:
-                    del worker.offer  # type: ignore[method-assign]
+                    worker.__dict__.pop("offer", None)
                     town.tell("network", f"delivers {record.topic}/{worker.shard}/{record.offset} changed")
                     offer([*records[:number], _changed(record, random)])
                     offer(records[number:])
