@@ -9,7 +9,7 @@ from datetime import timedelta
 from random import Random
 from typing import TYPE_CHECKING, Any
 
-from shared.contract.envelope import POLICIES
+from shared.contract.envelope import POLICIES, commands_topic
 from shared.machine import store
 from shared.machine.patience import PASSING
 
@@ -81,6 +81,7 @@ async def usurped(town: "Town", random: Random) -> None:
             town.tell("usurper", f"has {service}/{shard}")
             pool.terminate()
         await asyncio.sleep(random.random() * 0.2)
+        town.cluster.append(commands_topic(service), shard, None, b"nobody can read this", ())  # an idle owner has nothing to find out by
 
 
 async def clock_off(town: "Town", random: Random) -> None:
