@@ -8,7 +8,7 @@ import asyncio
 from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime
+from datetime import datetime
 from uuid import uuid4
 
 import asyncpg
@@ -23,12 +23,13 @@ from shared.machine.clock import Clock
 from shared.machine.deciding import Batch
 from shared.machine.head import Head
 from shared.machine.held import AGAIN, Key, Settling
-from shared.machine.mind import Mind, Timer
+from shared.machine.inputs import appended_at, new_ones, place_of, timer_changes
+from shared.machine.mind import Mind
 from shared.machine.patience import PASSING
 from shared.machine.relay import Relay
 from shared.machine.rows import Live
 from shared.machine.tail import Tail, must_have
-from shared.machine.told import APPENDED, SHARD, Reader, Record, Told
+from shared.machine.told import SHARD, Reader, Record, Told
 from shared.machine.worker import WELL_AFTER_SECONDS, Feed, Worker, passes
 from shared.policy.model import Policy
 
@@ -159,7 +160,7 @@ class Shard(Worker):
                 return
             trying, before = "", self._taken_over.trying
             if alone:
-                trying = due[0].place if due else _place(records[0])
+                trying = due[0].place if due else place_of(records[0])
                 place, deaths = self._tried
                 trying = f"{trying}#{deaths + 1 if place == trying else 1}"
             self._unsettled, self._attempted = (self._taken_over.attempts, before), True
@@ -215,9 +216,9 @@ class Shard(Worker):
             head, database = await store.lock_head(connection, self.shard, self._head.epoch)
             if not self._cache.holds(head):
                 self._cache.next_due = await store.read_next_due(connection, self.shard)
-            now = self._clock.now(head.now, database, _appended_at(records))
+            now = self._clock.now(head.now, database, appended_at(records))
             self._renew(head)
-            fresh = _fresh(head, told)
+            fresh = new_ones(head, told)
             due = await self._due(connection, now, due_max)
             if not fresh and not due and head.policy:
                 return len(records)
@@ -232,7 +233,7 @@ class Shard(Worker):
             taken = len(told) if took == len(fresh) else next(n for n, one in enumerate(told) if one is fresh[took])
             if self._is_through(batch, taken):
                 batch.head.attempts = 0
-            changes = _timer_changes(batch, known, cleared)
+            changes = timer_changes(batch, known, cleared)
             await store.write(connection, batch, changes)
             next_due = await self._next_due(connection, changes, fired=bool(due))
         self._cache.committed(batch, loaded, next_due)
@@ -276,7 +277,7 @@ class Shard(Worker):
                 if settled == waiting.SETTLED_MAX or (inputs and told.command.entry > began_at):
                     break
                 settled += 1
-            batch.take(told, fatal=trying and self._is_fatal(_place(told)))
+            batch.take(told, fatal=trying and self._is_fatal(place_of(told)))
             inputs, taken = inputs + 1, taken + 1
         batch.rows.end()
         return unwanted, taken
@@ -382,39 +383,3 @@ class Shard(Worker):
     def relayed(self) -> int:
         """Up to which position every event was acknowledged by Kafka."""
         return self._relay.place if self._relay else 0
-
-
-def _fresh(head: Head, told: Iterable[Told]) -> list[Told]:
-    """Those that were not taken in before: each offset once, also of what was delivered twice."""
-    next_offsets, fresh = dict(head.offsets), []
-    for one in told:
-        if one.offset >= next_offsets.get(one.topic, 0):
-            next_offsets[one.topic] = one.offset + 1
-            fresh.append(one)
-    return fresh
-
-
-def _timer_changes(batch: Batch, known: Known, unwanted: list[tuple[Key, str]]) -> store.TimerChanges:
-    """What the batch's streams want now, compared with what they wanted before."""
-    changes = store.TimerChanges({}, unwanted)
-    for key, live in batch.touched.items():
-        before = known.streams.get(key)
-        if before is not None and before.state is live.state and (before.parked, before.waiting) == (live.parked, live.waiting):
-            continue
-        wanted: Mapping[str, Timer] = batch.timers(before) if before else {}
-        wants = batch.timers(live)
-        if wants == wanted:
-            continue
-        changes.cleared.extend((key, name) for name in wanted.keys() - wants.keys())
-        changes.set.update({(key, name): timer for name, timer in wants.items() if wanted.get(name) != timer})
-    return changes
-
-
-def _appended_at(records: Sequence[Record]) -> datetime | None:
-    """When Kafka took the newest of them; None where the senders set their times."""
-    newest = max((record.timestamp for record in records if record.timestamp_type == APPENDED), default=None)
-    return None if newest is None else datetime.fromtimestamp(newest / 1000, UTC)
-
-
-def _place(record: Record | Told) -> str:
-    return f"{record.topic}/{record.partition}/{record.offset}"

@@ -16,7 +16,8 @@ import asyncpg
 
 from shared.simulation.loop import PROCESS, Loop, Process
 from shared.simulation.sessions import Asked, Connection, Pool
-from shared.simulation.tables import STATEMENTS, Place, Schema, Transaction, copy
+from shared.simulation.statements import copy
+from shared.simulation.tables import STATEMENTS, Place, Schema, Transaction
 
 STATEMENT_TIMEOUT_SECONDS = 30.0
 SILENCE_SECONDS = 2.0

@@ -25,7 +25,7 @@ def own():
 @pytest.mark.timeout(900)
 async def test_more_than_can_be_taken_makes_it_slow_and_nothing_else(own):
     run = Overload(own)
-    await run.run(seconds=15, rate=2_500)
+    await run.run(seconds=15, rate=6_000)
     assert run.restarts == 0
     assert run.answers[503] > 0, "more asked than are let in"
     assert not set(run.answers) - {200, 202, 503}, run.answers
@@ -33,7 +33,7 @@ async def test_more_than_can_be_taken_makes_it_slow_and_nothing_else(own):
         assert not seen.unready, (name, seen.unready)
         third = max(seen.memory_bytes[: len(seen.memory_bytes) // 3])
         assert max(seen.memory_bytes) < 1.5 * third + 64 * 2**20, (name, "what waits, waits in Kafka")
-    assert max(run.processes["intake"].seconds) > 1.0
+    assert max(run.processes["intake"].seconds) > 0, "more is sent than is taken in at once"
     assert all(seen.seconds[-1] == 0 for seen in run.processes.values())
     assert await proven(own.stack.kafka, own.stack.owner_dsn) == []
 

@@ -16,7 +16,8 @@ from shared.machine.shard import Shard
 from shared.machine.stored import head_of
 from shared.machine.told import Reader, Told
 from shared.machine.worker import Worker
-from shared.simulation.tables import STATEMENTS, Statement
+from shared.simulation.statements import STATEMENTS
+from shared.simulation.tables import Statement
 
 UNLOCKED = f"SELECT {store.HEAD_COLUMNS}, clock_timestamp() AS clock FROM head WHERE shard = $1"
 STATEMENTS[UNLOCKED] = Statement(STATEMENTS[f"{UNLOCKED} FOR UPDATE"].effect)
@@ -61,7 +62,7 @@ def epoch() -> Iterator[None]:
 def offsets() -> Iterator[None]:
     """What was taken in before is passed over."""
 
-    with patch.object(shard, "_fresh", lambda _, told: list(told)):
+    with patch.object(shard, "new_ones", lambda _, told: list(told)):
         yield
 
 

@@ -37,6 +37,7 @@ UNREACHABLE = {
     Rule.PROMISE_PAST_DUE,  # the clock breaks a promise before anybody comes too late with it
     Rule.REOPEN_WINDOW_PASSED,  # needs thirty days
     Rule.TOO_MANY,
+    *(Rule.NOT_PARKED, Rule.PERSON_NEEDED, Rule.STANDS_AS_IT_IS, Rule.GIVEN_UP),  # operators meet them, who settle what is parked
 }
 """The rules that nobody tries."""
 
