@@ -10,7 +10,7 @@ from shared.machine.bytes import LedgerRow
 from shared.machine.head import Seen
 from shared.machine.records import NotAnEvent, event_headers, read_event, request_headers
 from shared.machine.stored import head_of, ledger_row
-from tests.simulation.minds import Note
+from tests.simulation.minds import KILLS, Note
 from tests.simulation.violation import Violation
 
 if TYPE_CHECKING:
@@ -24,9 +24,8 @@ DEADLY_SECONDS = 60.0
 
 async def settled(town: "Town") -> None:
     """Waits until all has caught up, and looks at everything. Raises Violation."""
-    deadly = sum(
-        b"666" in (record.value or b"") for topic in town.cluster.every_topic for part in topic.partitions for record in part.records
-    )
+    records = [record for topic in town.cluster.every_topic for partition in topic.partitions for record in partition.records]
+    deadly = sum(b"%d" % KILLS in (record.value or b"") for record in records)
     until, left = town.loop.time() + SETTLE_SECONDS + deadly * DEADLY_SECONDS, ["nothing was looked at"]
     while town.loop.time() < until and (left := list(_undone(town))):
         await asyncio.sleep(1.0)
