@@ -34,6 +34,8 @@ class Faults:
     """The session ends before a statement has its effect."""
     lost_after: float = 0.0
     """It ends after the effect, before the answer: after a COMMIT nobody knows."""
+    lost_commit: float = 0.0
+    """The same of a COMMIT alone."""
     aborted: float = 0.0
     """A deadlock, or a serialization error: the transaction is undone."""
     disk_full: bool = False
@@ -180,7 +182,8 @@ class Postgres:
             return
         if not session.alive:  # it ended itself
             return
-        if self.faults.lost_after and self.loop.random.random() < self.faults.lost_after:
+        lost = max(self.faults.lost_after, self.faults.lost_commit if asked.what == "COMMIT" else 0.0)
+        if lost and self.loop.random.random() < lost:
             self.end(session)
             return
         session.answers.remove(asked)

@@ -129,6 +129,14 @@ async def database_unreliable(town: "Town", random: Random) -> None:
     faults.lost_before = faults.lost_after = faults.aborted = 0.0
 
 
+async def commits_unanswered(town: "Town", random: Random) -> None:
+    """What is committed is there, and nobody is told."""
+    town.tell("postgres", "commits without a word")
+    town.postgres.faults.lost_commit = random.choice((0.2, 0.6))
+    await asyncio.sleep(random.random() * 5)
+    town.postgres.faults.lost_commit = 0.0
+
+
 async def disk_full(town: "Town", random: Random) -> None:
     """Nothing can be written."""
     town.tell("postgres", "has a full disk")
@@ -231,6 +239,6 @@ async def expired(town: "Town", random: Random) -> None:
 
 FAULTS: list[Fault] = [
     killed, killed, killed, frozen, frozen, stopped, usurped, usurped, clock_off, database_clock_off, database_killed, session_ended,
-    database_unreliable, disk_full, broker_killed, broker_unreliable, broker_slow, producers_forgotten, delivered_again, delivered_again,
-    delivered_changed, delivered_changed, expired,
+    database_unreliable, commits_unanswered, commits_unanswered, disk_full, broker_killed, broker_unreliable, broker_slow,
+    producers_forgotten, delivered_again, delivered_again, delivered_changed, delivered_changed, expired,
 ]  # fmt: skip
