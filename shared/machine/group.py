@@ -39,6 +39,12 @@ ENDS_SECONDS = 5.0
 """How long it may take to answer that."""
 SILENT_SECONDS = 15.0
 """After so long without an answer nobody knows what there is to do: /readyz says so."""
+DEAF_SECONDS = 30.0
+"""After so long without an answer the client is made anew: it may be the client that does not hear."""
+JOIN_SECONDS = 90.0
+"""How long it may take to join: the others are waited for, each for as long as its session may last."""
+ALIVE_SECONDS = 0.5
+"""How often the watchdog hears of us."""
 FENCED_SECONDS = 20.0
 """A process that was fenced is given another assignment within this time, or ends."""
 AWAY = (KafkaError, OSError, TimeoutError)
@@ -48,6 +54,10 @@ log = structlog.get_logger()
 
 class Torn(Exception):
     """The process must end, so that another one can have its shards: one is held by another process, too, or can't be read here."""
+
+
+class _Deaf(Exception):
+    """Nothing was heard of Kafka for so long that the client is not trusted any more."""
 
 
 class Group(ConsumerRebalanceListener):  # type: ignore[misc]  # the library has no types
@@ -66,7 +76,7 @@ class Group(ConsumerRebalanceListener):  # type: ignore[misc]  # the library has
             session_timeout_ms: After so long without a sign a member is taken for dead.
             worker: Makes a shard's worker, which this group feeds.
             cluster: The id of the only cluster that is read from.
-            watchdog: Ends the process where nothing is fetched any more.
+            watchdog: Ends the process where its loop does not turn any more.
         """
         self.workers: dict[int, Worker] = {}
         self.joined = False
@@ -79,15 +89,33 @@ class Group(ConsumerRebalanceListener):  # type: ignore[misc]  # the library has
         self._kafka, self._name, self._topics, self._session_timeout_ms, self._make = kafka, name, topics, session_timeout_ms, worker
         self._running: dict[int, asyncio.Task[None]] = {}
         self._consumer = self._make_consumer()
-        self._torn: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._torn, self._why_torn = asyncio.Event(), ""
         self._watchdog = watchdog or Watchdog()
         self._heard_at = clock.passed()
 
     async def run(self) -> None:
         """Works until cancelled. Raises Torn where it must not go on."""
+        self._watchdog.start()
+        turning = asyncio.create_task(self._turn())
         try:
-            await self._start()
-            self._watchdog.start()
+            while True:
+                await self._start()
+                await self._work()
+                await self._leave()
+                self._consumer = self._make_consumer()
+        finally:
+            turning.cancel()
+            self._watchdog.stop()
+            await self._leave()
+
+    async def _turn(self) -> None:
+        while True:
+            self._watchdog.alive()
+            await asyncio.sleep(ALIVE_SECONDS)
+
+    async def _work(self) -> None:
+        """Until the client must be made anew, or raises Torn."""
+        try:
             async with asyncio.TaskGroup() as together:
                 for work in (
                     self._fetch(),
@@ -97,11 +125,14 @@ class Group(ConsumerRebalanceListener):  # type: ignore[misc]  # the library has
                     self._until_torn(),
                 ):
                     together.create_task(work)
-        finally:
-            self._watchdog.stop()
-            await self._give_up(list(self.workers))
-            with suppress(*AWAY):
-                await asyncio.wait_for(self._consumer.stop(), GIVE_UP_SECONDS)
+        except* _Deaf:
+            log.warning("kafka_is_silent", seconds=DEAF_SECONDS)
+
+    async def _leave(self) -> None:
+        self.joined = False
+        await self._give_up(list(self.workers))
+        with suppress(*AWAY):
+            await asyncio.wait_for(self._consumer.stop(), GIVE_UP_SECONDS)
 
     def _make_consumer(self) -> AIOKafkaConsumer:
         return self._kafka.consumer(
@@ -115,12 +146,12 @@ class Group(ConsumerRebalanceListener):  # type: ignore[misc]  # the library has
         while True:
             self._consumer.subscribe(self._topics, listener=self)
             try:
-                await self._consumer.start()
-                await self._is_ours()
+                async with asyncio.timeout(JOIN_SECONDS):
+                    await self._consumer.start()
+                    await self._is_ours()
             except (*AWAY, Stopped) as error:
                 log.warning("kafka_is_away", error=str(error) if isinstance(error, Stopped) else repr(error))
-                with suppress(*AWAY):
-                    await self._consumer.stop()
+                await self._leave()
                 await asyncio.sleep(RETRY_SECONDS)
                 self._consumer = self._make_consumer()
             else:
@@ -128,7 +159,6 @@ class Group(ConsumerRebalanceListener):  # type: ignore[misc]  # the library has
 
     async def _fetch(self) -> None:
         while True:
-            self._watchdog.alive()
             try:
                 batches = await self._consumer.getmany(timeout_ms=POLL_MS, max_records=POLL_RECORDS)
             except Exception as error:  # noqa: BLE001 - whatever it was, every shard begins anew where the database says it stands
@@ -173,11 +203,12 @@ class Group(ConsumerRebalanceListener):  # type: ignore[misc]  # the library has
             self._tear(f"shard {worker.shard} belongs to another process, but the group still gives it to us")
 
     def _tear(self, why: str) -> None:
-        if not self._torn.done():
-            self._torn.set_exception(Torn(why))
+        self._why_torn = self._why_torn or why
+        self._torn.set()
 
     async def _until_torn(self) -> None:
-        await self._torn
+        await self._torn.wait()
+        raise Torn(self._why_torn)
 
     async def _give_up(self, shards: Iterable[int]) -> None:
         workers = [self.workers.pop(shard) for shard in shards if shard in self.workers]
@@ -272,6 +303,7 @@ class Group(ConsumerRebalanceListener):  # type: ignore[misc]  # the library has
 
     async def _ask_for_ends(self) -> None:
         """By a request of its own, whatever becomes of the fetching. A reader that is given nothing, though Kafka has it, is not kept."""
+        began = clock.passed()
         while True:
             workers = [worker for worker in self.workers.values() if worker.watch.owned]
             asked_at = clock.now().timestamp()
@@ -285,6 +317,8 @@ class Group(ConsumerRebalanceListener):  # type: ignore[misc]  # the library has
                     worker.heard_ends({place.topic: end for place, end in ends.items() if place.partition == worker.shard}, asked_at)
             if hung := sorted(worker.shard for worker in workers if worker.hung):
                 self._tear(f"nothing is fetched for the shards {hung}, though Kafka has records")
+            if clock.passed() - max(began, self._heard_at) > DEAF_SECONDS:
+                raise _Deaf
             await asyncio.sleep(ENDS_EVERY_SECONDS)
 
     async def _commit_now_and_then(self) -> None:

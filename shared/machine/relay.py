@@ -45,6 +45,8 @@ RETRY_SECONDS = 0.5
 """Before what was not acknowledged is sent again."""
 STUCK_SECONDS = 10.0
 """After so long without acknowledgement /readyz says so."""
+START_SECONDS = 60.0
+"""How long a producer may take to begin: it asks the broker for its number."""
 CLOSE_SECONDS = 5.0
 """How long a producer may take to end."""
 
@@ -72,7 +74,8 @@ class Outlet:
                     max_request_size=MESSAGE_BYTES_MAX, max_batch_size=BATCH_BYTES, request_timeout_ms=int(ACKNOWLEDGED_SECONDS * 1000)
                 )
                 try:
-                    await producer.start()
+                    async with asyncio.timeout(START_SECONDS):
+                        await producer.start()
                     self._producer = producer
                 except (KafkaError, OSError) as error:
                     log.warning("kafka_is_away", error=repr(error))

@@ -139,3 +139,21 @@ async def test_who_hears_nothing_of_kafka_does_not_know_what_there_is_to_do(live
     assert "Kafka has not answered for" in told(member)[1]["waits"]
     group._consumer = real
     await until(lambda: told(member)[0], 10)
+
+
+async def test_a_client_that_went_deaf_is_made_anew(live, monkeypatch):
+    monkeypatch.setattr("shared.machine.group.SILENT_SECONDS", 1.0)
+    monkeypatch.setattr("shared.machine.group.DEAF_SECONDS", 4.0)
+    monkeypatch.setattr("shared.machine.group.ENDS_SECONDS", 0.5)
+    member = await live.start()
+    await live.ready()
+    group = member.figures.group
+    deaf = group._consumer
+    deaf._client._sync_task.cancel()
+    deaf._client.force_metadata_update()
+    await until(lambda: not told(member)[0])
+    await until(lambda: told(member)[0], 30)
+    assert group._consumer is not deaf
+    await live.send(*adds(40))
+    await until(lambda: is_so(live.events("intake.Added.v1"), 40))
+    assert not member.task.done()
