@@ -228,6 +228,12 @@ def _same_id(record: Record, dice: random.Random) -> Record:
     return record.header("ce_id", f"{other}-{dice.randrange(200)}".encode()).header("ce_source", source)
 
 
+def _again(record: Record, _: random.Random) -> Record:
+    """One and the same complaint, each time."""
+    told = _submitted(record, '{"source":"mill","ref":"again and again","narrative":"x"}')
+    return told.header("ce_id", b"again").header("ce_source", b"/mill").header("ce_actor", b"source:mill").header("ce_subject", None)
+
+
 def _elsewhere(record: Record, dice: random.Random) -> Record:
     """On a topic, or a partition, where it does not belong."""
     topic = dice.choice((SUBMISSIONS, *(commands_topic(service) for service in SERVICES)))
@@ -308,7 +314,7 @@ FAULTS: dict[str, Fault] = {
     "a forged row": _forged,
     "internal": _internal,
     "the same id": _same_id,
-    "repeated": lambda record, _: record.header("ce_id", b"m-1"),
+    "repeated": _again,
     "elsewhere": _elsewhere,
     BUG: _buggy,
     "no event": _no_event,
