@@ -25,7 +25,7 @@ async def lost_before_it_is_noticed():
     connection = AIOKafkaConnection(*server.sockets[0].getsockname(), on_close=lambda _, reason: told.append(reason))
     connection._do_version_lookup = lambda: asyncio.sleep(0)
     await connection.connect()
-    while not connection._reader.exception():
+    while not connection._reader.exception():  # noqa: ASYNC110 - between two turns of the loop
         await asyncio.sleep(0)
     assert connection.connected()
     return connection, told
