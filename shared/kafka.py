@@ -42,6 +42,11 @@ class Kafka:
         """See `topic_ids`."""
         return await topic_ids(consumer._client, topics)  # noqa: SLF001 - the library has no other way to ask
 
+    def leaves(self, consumer: AIOKafkaConsumer) -> None:
+        """When it stops, it leaves its group, though it may have a name there: the library would keep its place for it."""
+        if consumer._coordinator is not None:  # noqa: SLF001 - the library has no other way
+            consumer._coordinator._group_instance_id = None  # noqa: SLF001
+
     async def stop_producer(self, producer: AIOKafkaProducer, patience_seconds: float) -> None:
         """See `stop_producer`."""
         await stop_producer(producer, patience_seconds)

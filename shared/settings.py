@@ -58,6 +58,15 @@ class Settings(BaseSettings):
     )
     batch_records: int = _setting(500, SERVICES, "Most records of one batch: one shard, one transaction.", ge=1, le=10_000)
     session_timeout_ms: int = _setting(10_000, SERVICES, "Kafka's session time-out of a consumer, in milliseconds.", ge=1000)
+    instance: str = _setting(
+        "",
+        SERVICES,
+        "A name of this process among those of its service, the same after every start, as a StatefulSet's pods have one: killed, it gets "
+        "its shards back as soon as it runs again, and nobody else's stand still meanwhile. `makegood up` sets it. Empty: its shards are "
+        "shared out among the others when its session has timed out, and once more when it comes back.",
+        max_length=100,
+        pattern=r"^[A-Za-z0-9._-]*$",
+    )
     otlp: str = _setting(
         "",
         "`makegood up`, `makegood trace export`",

@@ -136,6 +136,7 @@ class Supervisor:
             "MAKEGOOD_DATABASE": role_dsn(owner, name),
             "MAKEGOOD_HOME": str(self._home),
             "MAKEGOOD_PORT": str(port),
+            "MAKEGOOD_INSTANCE": name,
             "MAKEGOOD_BIND": LOOPBACK,  # where they are asked
             "PYTHONUNBUFFERED": "1",
         }

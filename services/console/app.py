@@ -60,7 +60,7 @@ async def work(settings: Settings, figures: Figures, app: FastAPI) -> None:
         group = Group(
             kafka, NAME, tuple(TOPICS), settings.session_timeout_ms,
             lambda shard, feed: Projector(shard, feed, settings.batch_records, pool, PROJECTIONS),
-            cluster=there.cluster,
+            cluster=there.cluster, instance=settings.instance,
         )  # fmt: skip
         figures.group = group
         async with asyncio.TaskGroup() as together:

@@ -57,7 +57,7 @@ class Torn(Exception):
 
 
 class _Deaf(Exception):
-    """Nothing was heard of Kafka for so long that the client is not trusted any more."""
+    """Nothing was heard of Kafka, or no share was given, for so long that the client is not trusted any more."""
 
 
 class Group(ConsumerRebalanceListener):  # type: ignore[misc]  # the library has no types
@@ -65,7 +65,7 @@ class Group(ConsumerRebalanceListener):  # type: ignore[misc]  # the library has
 
     def __init__(
         self, kafka: Kafka, name: str, topics: Sequence[str], session_timeout_ms: int, worker: Callable[[int, "Group"], Worker],
-        *, cluster: str, watchdog: Watchdog | None = None,
+        *, cluster: str, instance: str = "", watchdog: Watchdog | None = None,
     ) -> None:  # fmt: skip
         """One member.
 
@@ -76,6 +76,7 @@ class Group(ConsumerRebalanceListener):  # type: ignore[misc]  # the library has
             session_timeout_ms: After so long without a sign a member is taken for dead.
             worker: Makes a shard's worker, which this group feeds.
             cluster: The id of the only cluster that is read from.
+            instance: The member's name, by which it is known when it comes again; empty for none.
             watchdog: Ends the process where its loop does not turn any more.
         """
         self.workers: dict[int, Worker] = {}
@@ -85,7 +86,7 @@ class Group(ConsumerRebalanceListener):  # type: ignore[misc]  # the library has
         """How often a worker found that somebody else has its shard."""
         self.elsewhere = ""
         """Why what answers at Kafka's address is not read from at all, in words; empty while it is our cluster."""
-        self._cluster = cluster
+        self._cluster, self._instance = cluster, instance
         self._kafka, self._name, self._topics, self._session_timeout_ms, self._make = kafka, name, topics, session_timeout_ms, worker
         self._running: dict[int, asyncio.Task[None]] = {}
         self._consumer = self._make_consumer()
@@ -126,17 +127,18 @@ class Group(ConsumerRebalanceListener):  # type: ignore[misc]  # the library has
                 ):
                     together.create_task(work)
         except* _Deaf:
-            log.warning("kafka_is_silent", seconds=DEAF_SECONDS)
+            log.warning("client_made_anew", heard_seconds_ago=round(clock.passed() - self._heard_at), joined=self.joined)
 
     async def _leave(self) -> None:
         self.joined = False
         await self._give_up(list(self.workers))
+        self._kafka.leaves(self._consumer)
         with suppress(*AWAY):
             await asyncio.wait_for(self._consumer.stop(), GIVE_UP_SECONDS)
 
     def _make_consumer(self) -> AIOKafkaConsumer:
         return self._kafka.consumer(
-            group_id=self._name, partition_assignment_strategy=(ByShard,), session_timeout_ms=self._session_timeout_ms,
+            group_id=self._name, group_instance_id=self._instance or None, partition_assignment_strategy=(ByShard,), session_timeout_ms=self._session_timeout_ms,
             heartbeat_interval_ms=self._session_timeout_ms // HEARTBEATS, fetch_max_wait_ms=POLL_MS, max_partition_fetch_bytes=FETCH_BYTES,
             retry_backoff_ms=100, metadata_max_age_ms=60_000,
         )  # fmt: skip
@@ -303,7 +305,7 @@ class Group(ConsumerRebalanceListener):  # type: ignore[misc]  # the library has
 
     async def _ask_for_ends(self) -> None:
         """By a request of its own, whatever becomes of the fetching. A reader that is given nothing, though Kafka has it, is not kept."""
-        began = clock.passed()
+        began = joined_at = clock.passed()
         while True:
             workers = [worker for worker in self.workers.values() if worker.watch.owned]
             asked_at = clock.now().timestamp()
@@ -317,7 +319,9 @@ class Group(ConsumerRebalanceListener):  # type: ignore[misc]  # the library has
                     worker.heard_ends({place.topic: end for place, end in ends.items() if place.partition == worker.shard}, asked_at)
             if hung := sorted(worker.shard for worker in workers if worker.hung):
                 self._tear(f"nothing is fetched for the shards {hung}, though Kafka has records")
-            if clock.passed() - max(began, self._heard_at) > DEAF_SECONDS:
+            now = clock.passed()
+            joined_at = now if self.joined else joined_at
+            if now - max(began, self._heard_at) > DEAF_SECONDS or now - joined_at > JOIN_SECONDS:
                 raise _Deaf
             await asyncio.sleep(ENDS_EVERY_SECONDS)
 

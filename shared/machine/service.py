@@ -61,7 +61,8 @@ async def work(
         terms = Terms(mind, reader, pool, spare, tail, relay, {}, shipped_body())
         group = Group(
             kafka, mind.service, reader.topics, settings.session_timeout_ms,
-            lambda shard, feed: Shard(shard, feed, settings.batch_records, terms), cluster=there.cluster, watchdog=watchdog,
+            lambda shard, feed: Shard(shard, feed, settings.batch_records, terms), cluster=there.cluster,
+            instance=settings.instance, watchdog=watchdog,
         )  # fmt: skip
         figures.group = group
         await group.run()

@@ -40,7 +40,7 @@ class Consumer:
         partition_assignment_strategy: Sequence[Any] = (), session_timeout_ms: int = 10_000, rebalance_timeout_ms: int | None = None,
         heartbeat_interval_ms: int = 3_000, fetch_max_wait_ms: int = 500, max_partition_fetch_bytes: int = 1024 * 1024,
         retry_backoff_ms: int = 100, request_timeout_ms: int = 40_000, metadata_max_age_ms: int = 300_000,
-        max_poll_records: int | None = None,
+        max_poll_records: int | None = None, group_instance_id: str | None = None,
     ) -> None:  # fmt: skip
         """The settings are aiokafka's. `is_lenient`: whether header names that are not UTF-8 are read."""
         self.broker, self.loop = broker, broker.loop
@@ -62,7 +62,8 @@ class Consumer:
         self._membership: Membership | None = None
         if group_id is not None:
             self._membership = Membership(
-                self, group_id, partition_assignment_strategy[0], Line(broker, self._seconds), session_seconds=session_timeout_ms / 1000,
+                self, group_id, partition_assignment_strategy[0], Line(broker, self._seconds), name=group_instance_id or "",
+                session_seconds=session_timeout_ms / 1000,
                 rebalance_seconds=(session_timeout_ms if rebalance_timeout_ms is None else rebalance_timeout_ms) / 1000,
                 heartbeat_seconds=heartbeat_interval_ms / 1000, topics_seconds=metadata_max_age_ms / 1000,
             )  # fmt: skip
@@ -106,8 +107,13 @@ class Consumer:
             if self.topics:
                 await self.wait_for_assignment()
 
+    def leaves(self) -> None:
+        """When it stops, it leaves its group, though it may have a name there."""
+        if self._membership is not None:
+            self._membership.name = ""
+
     async def stop(self) -> None:
-        """Leaves the group, and ends."""
+        """Leaves the group, unless it has a name there, and ends."""
         if self._closed:
             return
         self._closed = True

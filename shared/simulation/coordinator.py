@@ -1,7 +1,8 @@
 """A simulated Kafka's side of a consumer group: who is in it, in which generation, and what each one was given.
 
 As Kafka's own (the classic protocol): a generation begins when all members have joined, or the time for it is over; a member that is not
-heard of for its session time-out is put out; what a generation was given is kept, and outlives the broker.
+heard of for its session time-out is put out; what a generation was given is kept, and outlives the broker. A member may have a name of
+its own: who joins by it is the same member again, and has what it had.
 """
 
 import enum
@@ -14,6 +15,7 @@ from aiokafka.errors import (
     KafkaError,
     MemberIdRequired,
     RebalanceInProgressError,
+    UnknownError,
     UnknownMemberIdError,
     UnknownTopicOrPartitionError,
 )
@@ -44,14 +46,19 @@ class State(enum.Enum):
 class Member:
     """One member, as the broker knows it."""
 
-    __slots__ = ("assignment", "expires_at", "ident", "is_new", "joining", "rebalance_seconds", "session_seconds", "syncing", "topics")
+    __slots__ = (
+        "assignment", "expires_at", "ident", "is_in", "is_new", "joining", "name", "rebalance_seconds", "session_seconds", "syncing",
+        "topics",
+    )  # fmt: skip
 
-    def __init__(self, ident: str, topics: tuple[str, ...], session_seconds: float, rebalance_seconds: float) -> None:
-        """`topics`: what it subscribes to."""
-        self.ident, self.topics = ident, topics
+    def __init__(self, ident: str, name: str, topics: tuple[str, ...], session_seconds: float, rebalance_seconds: float) -> None:
+        """`name`: its own, or empty; `topics`: what it subscribes to."""
+        self.ident, self.name, self.topics = ident, name, topics
         self.session_seconds, self.rebalance_seconds = session_seconds, rebalance_seconds
         self.assignment: Sequence[Place] = ()
         self.is_new = True
+        self.is_in = False
+        """Whether it knows of the generation: who has a name is kept without that."""
         self.joining: Asked | None = None
         self.syncing: Asked | None = None
         self.expires_at = 0.0
@@ -94,21 +101,33 @@ class Coordinator:
 
     # ---- requests ----------------------------------------------------------------------------------------------------------
 
-    def join(self, asked: Asked, ident: str, topics: tuple[str, ...], session_seconds: float, rebalance_seconds: float) -> Any:
+    def join(
+        self, asked: Asked, ident: str, name: str, topics: tuple[str, ...], session_seconds: float, rebalance_seconds: float
+    ) -> Any:  # fmt: skip
         """Gives the generation when it begins."""
         if not SHORTEST_SESSION_SECONDS <= session_seconds <= LONGEST_SESSION_SECONDS:
             return InvalidSessionTimeoutError()
+        had = next((member for member in self.members.values() if name and member.name == name), None)
+        if not ident and not name:
+            ident = f"aiokafka-{self._loop.random.getrandbits(64):016x}"
+            self._pending[ident] = self._loop.time() + session_seconds
+            self._loop.in_the_world(session_seconds, self._forget_pending, ident)
+            return MustName(ident)
         if not ident:
-            name = f"aiokafka-{self._loop.random.getrandbits(64):016x}"
-            self._pending[name] = self._loop.time() + session_seconds
-            self._loop.in_the_world(session_seconds, self._forget_pending, name)
-            return MustName(name)
-        if self._pending.pop(ident, None) is not None:
-            member = self.members[ident] = Member(ident, topics, session_seconds, rebalance_seconds)
-            self._expect(member, NEW_MEMBER_SECONDS)
-            self._look_after(member)
-            if not self._leader:
-                self._leader = ident
+            ident = f"{name}-{self._loop.random.getrandbits(64):016x}"
+            if had is None:
+                member = self._begin(Member(ident, name, topics, session_seconds, rebalance_seconds))
+            else:
+                member, same = self._again(had, ident), topics == had.topics
+                member.topics, member.session_seconds, member.rebalance_seconds = topics, session_seconds, rebalance_seconds
+                self._expect(member, session_seconds)
+                if self._state is State.STABLE and same:
+                    self._keep()
+                    return Joined(self.generation, ident, None)
+        elif self._pending.pop(ident, None) is not None:
+            member = self._begin(Member(ident, name, topics, session_seconds, rebalance_seconds))
+        elif had is not None and had.ident != ident:
+            return UnknownError()  # the library knows no other for who was replaced by one of its name
         elif ident in self.members and self._state is not State.EMPTY:
             member = self.members[ident]
             same = topics == member.topics
@@ -123,6 +142,30 @@ class Coordinator:
         else:
             self._prepare()
         return LATER
+
+    def _begin(self, member: Member) -> Member:
+        """A member that the group did not have."""
+        self.members[member.ident] = member
+        self._expect(member, NEW_MEMBER_SECONDS)
+        self._look_after(member)
+        if not self._leader:
+            self._leader = member.ident
+        return member
+
+    def _again(self, had: Member, ident: str) -> Member:
+        """The member that has a name is another process now. Whoever still waits by the older one hears that it was replaced."""
+        member = self._copy(had)
+        member.ident, member.is_new, member.is_in = ident, had.is_new, had.is_in
+        member.expires_at = had.expires_at
+        del self.members[had.ident]
+        self.members[ident] = member
+        if self._leader == had.ident:
+            self._leader = ident
+        for waiting in (had.joining, had.syncing):
+            if waiting is not None:
+                waiting.reply(UnknownError())
+        self._look_after(member)
+        return member
 
     def sync(self, asked: Asked, ident: str, generation: int, assignment: Mapping[str, Sequence[Place]] | None) -> Any:
         """Gives the member its share; the leader says all."""
@@ -207,7 +250,7 @@ class Coordinator:
 
     @staticmethod
     def _copy(member: Member) -> Member:
-        copied = Member(member.ident, member.topics, member.session_seconds, member.rebalance_seconds)
+        copied = Member(member.ident, member.name, member.topics, member.session_seconds, member.rebalance_seconds)
         copied.assignment, copied.is_new = member.assignment, False
         return copied
 
@@ -283,23 +326,31 @@ class Coordinator:
         if self._state is State.PREPARING:
             self._complete()
         elif self._state is State.COMPLETING:  # who does not say that it knows of the generation is not there
-            for member in [member for member in self.members.values() if member.syncing is None]:
+            for member in [member for member in self.members.values() if member.is_in and member.syncing is None]:
                 self._drop(member)
             self._prepare()
 
     def _complete(self) -> None:
-        """A generation begins, of those who joined."""
-        for member in [member for member in self.members.values() if member.joining is None]:
+        """A generation begins, of those who joined and those who have a name; it needs one who joined to lead it."""
+        for member in [member for member in self.members.values() if member.joining is None and not member.name]:
             self._drop(member)
+        joined = [member for member in self.members.values() if member.joining is not None]
+        longest = max((member.rebalance_seconds for member in self.members.values()), default=0.0)
+        if self.members and not joined:
+            self._loop.in_the_world(longest, self._time_is_over, self._turn)
+            return
         self.generation += 1
         if not self.members:
             self._enter(State.EMPTY)
             self._keep()
             return
+        if self.members[self._leader].joining is None:
+            self._leader = joined[0].ident
         self._enter(State.COMPLETING)
-        longest = max(member.rebalance_seconds for member in self.members.values())
         self._loop.in_the_world(longest, self._time_is_over, self._turn)
         for member in self.members.values():
+            member.is_in = member.joining is not None
+        for member in joined:
             joining, member.joining, member.is_new = member.joining, None, False
             self._expect(member, member.session_seconds)
             assert joining is not None

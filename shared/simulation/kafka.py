@@ -4,7 +4,7 @@ A client's request takes a while to come, has its effect in the world whatever b
 back. So a killed client's request may still be done, and a frozen one finds its answer when it thaws.
 
 Not simulated, since the machine has no use for it: several brokers, transactions, compression, compaction, topics chosen by pattern or
-after the start, members that keep their name or that are put out for asking too seldom, positions that the library looks for by itself.
+after the start, members that are put out for asking too seldom, positions that the library looks for by itself.
 """
 
 from collections.abc import Iterable
@@ -60,6 +60,10 @@ class SimKafka(Kafka):
             if topic not in there:
                 raise KafkaError(f"Kafka has no topic {topic}")
         return {topic: there[topic][1] for topic in topics}
+
+    def leaves(self, consumer: Any) -> None:
+        """See `Kafka`."""
+        consumer.leaves()
 
     async def stop_producer(self, producer: Any, patience_seconds: float) -> None:
         """See `Kafka`."""

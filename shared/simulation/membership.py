@@ -40,13 +40,14 @@ class Membership:
     """One consumer's."""
 
     def __init__(
-        self, consumer: "Consumer", group: str, assignor: Any, line: Line, *, session_seconds: float, rebalance_seconds: float,
+        self, consumer: "Consumer", group: str, assignor: Any, line: Line, *, name: str, session_seconds: float, rebalance_seconds: float,
         heartbeat_seconds: float, topics_seconds: float,
     ) -> None:  # fmt: skip
         """`assignor`: says who gets what, where this one leads; `line`: for what concerns the group.
 
-        `topics_seconds`: how old what is known of topics may be.
+        `name`: its own, or empty; who has one stays a member when it stops. `topics_seconds`: how old what is known of topics may be.
         """
+        self.name = name
         self._topics_seconds = topics_seconds
         self._shared_out: dict[str, int] | None = None
         """Where this one leads: how many partitions there were of each topic."""
@@ -77,7 +78,7 @@ class Membership:
         if self._coordinating is not None and not self._coordinating.done():
             await self._coordinating
         await self._stop_beating()
-        if self.generation > 0:
+        if self.generation > 0 and not self.name:
             with suppress(KafkaError):
                 await self._ask("leave", self.ident)
         self._forget()
@@ -189,7 +190,9 @@ class Membership:
     async def _join_generation(self) -> Joined | None:
         while True:
             try:
-                joined: Joined = await self._ask("join", self.ident, self._consumer.topics, self._session_seconds, self._rebalance_seconds)
+                joined: Joined = await self._ask(
+                    "join", self.ident, self.name, self._consumer.topics, self._session_seconds, self._rebalance_seconds
+                )
             except MustName as told:
                 self.ident = told.ident
             except UnknownMemberIdError:

@@ -93,6 +93,8 @@ class Town:
         self.seed, self.random = seed, Random(seed)
         self.loop = Loop(self.random)
         self.shards = self.random.choice((1, 2, 2, 3))
+        self.named = self.random.random() < 0.5
+        """Whether processes have names by which the group knows them again."""
         self.deadly = self.random.choice((0.0, 0.0, 0.0, 0.02))
         self.traced: list[str] | None = [] if trace else None
         slow = self.random.choice((0.001, 0.001, 0.005, 0.03))
@@ -116,7 +118,7 @@ class Town:
                 for name, mind in self.minds.items()
                 for number in range(self.random.choice((1, 2, 2, 3) if name == "intake" else (1, 2)))
             ),
-            *(Member(f"console-{number}", self._project) for number in range(self.random.choice((1, 2)))),
+            *(self._projecting(f"console-{number}") for number in range(self.random.choice((1, 2)))),
         ]
         self.commits = 0
         self.over = False
@@ -126,16 +128,21 @@ class Town:
         def begin(figures: SimpleNamespace) -> Any:
             kafka: Any = self.cluster.client(name)
             connect: Any = self.postgres.connect
-            return work(mind, SETTINGS, figures, kafka=kafka, connect=connect, watchdog=NoDog())  # type: ignore[arg-type]
+            settings = SETTINGS.model_copy(update={"instance": name if self.named else ""})
+            return work(mind, settings, figures, kafka=kafka, connect=connect, watchdog=NoDog())  # type: ignore[arg-type]
 
         return Member(name, begin)
 
-    async def _project(self, figures: SimpleNamespace) -> None:
+    def _projecting(self, name: str) -> Member:
+        return Member(name, lambda figures: self._project(name, figures))
+
+    async def _project(self, name: str, figures: SimpleNamespace) -> None:
         pool: Any = await self.postgres.connect("", "console", 4)
         kafka: Any = self.cluster.client("console")
         group = Group(
             kafka, "console", tuple(TOPICS), SESSION_TIMEOUT_MS,
-            lambda shard, feed: Projector(shard, feed, 20, pool, (Applied(),)), cluster=CLUSTER, watchdog=NoDog(),
+            lambda shard, feed: Projector(shard, feed, 20, pool, (Applied(),)), cluster=CLUSTER,
+            instance=name if self.named else "", watchdog=NoDog(),
         )  # fmt: skip
         figures.group = group
         await group.run()

@@ -135,6 +135,7 @@ def _populate(fleet: Fleet) -> None:
                 "MAKEGOOD_KAFKA": fleet.kafka,
                 "MAKEGOOD_DATABASE": role_dsn(fleet.database, service),
                 "MAKEGOOD_PORT": str(ports.keep(name)),
+                "MAKEGOOD_INSTANCE": name,
                 "MAKEGOOD_SESSION_TIMEOUT_MS": str(SESSION_TIMEOUT_MS),
                 "PYTHONUNBUFFERED": "1",
             }

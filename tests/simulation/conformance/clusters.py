@@ -85,8 +85,8 @@ class Given:
                 consumer.seek(place, at)
         return consumer
 
-    async def member(self, group, topics):
-        member = Member(self, group, topics)
+    async def member(self, group, topics, name=None):
+        member = Member(self, group, topics, name)
         self._consumers.append(member.consumer)
         await member.consumer.start()
         member.task = asyncio.ensure_future(member.run())
@@ -131,9 +131,9 @@ class Given:
 class Member(ConsumerRebalanceListener):
     """One of a group, which reads all the time and notes what it is told."""
 
-    def __init__(self, given, group, topics):
+    def __init__(self, given, group, topics, name):
         self.consumer = given.kafka.consumer(
-            group_id=group, partition_assignment_strategy=(ByShard,), session_timeout_ms=SESSION_MS, heartbeat_interval_ms=300,
+            group_id=group, group_instance_id=name, partition_assignment_strategy=(ByShard,), session_timeout_ms=SESSION_MS, heartbeat_interval_ms=300,
             fetch_max_wait_ms=100, metadata_max_age_ms=1_000,
         )  # fmt: skip
         self.told = []

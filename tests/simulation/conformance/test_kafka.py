@@ -672,6 +672,88 @@ def test_a_member_that_is_not_heard_of_loses_its_share_and_what_it_commits_then_
     run(body)
 
 
+def test_a_member_with_a_name_that_comes_again_has_at_once_what_it_had_and_the_others_are_left_alone(run):
+    async def body(given):
+        topics, group = [await given.topic(2)], given.name()
+        first, other = await given.member(group, topics, "first"), await given.member(group, topics, "other")
+        await given.until(lambda: first.shards == whole(topics, [0]) and other.shards == whole(topics, [1]))
+        for one, shard in ((first, 0), (other, 1)):  # by the names' order; whether the one that led or the other comes again
+            told = len(first.told), len(other.told)
+            one.reads = False
+            await one.consumer.stop()
+            began = asyncio.get_running_loop().time()
+            again = await given.member(group, topics, "first" if one is first else "other")
+            await given.until(lambda again=again, shard=shard: again.shards == whole(topics, [shard]))
+            assert asyncio.get_running_loop().time() - began < SESSION_MS / 1000 / 2
+            await asyncio.sleep(1)
+            assert (len(first.told), len(other.told)) == told
+            first, other = (again, other) if one is first else (first, again)
+        for shard in range(2):
+            await given.write(TopicPartition(topics[0], shard), b"a")
+        await given.until(lambda: first.read and other.read)
+        assert (first.read, other.read) == ([((topics[0], 0), 0)], [((topics[0], 1), 0)])
+
+    run(body)
+
+
+def test_a_member_with_a_name_that_does_not_come_again_is_waited_for_as_long_as_its_session_lasts(run):
+    async def body(given):
+        topics, group = [await given.topic(2)], given.name()
+        first, other = await given.member(group, topics, "first"), await given.member(group, topics, "other")
+        await given.until(lambda: first.shards and other.shards and len(first.shards) == len(other.shards) == 1)
+        first.reads = False
+        await first.consumer.stop()
+        began = asyncio.get_running_loop().time()
+        await given.until(lambda: other.shards == whole(topics, range(2)))
+        assert asyncio.get_running_loop().time() - began > SESSION_MS / 1000 - 1
+
+    run(body)
+
+
+def test_a_member_with_a_name_that_says_it_leaves_is_not_waited_for(run):
+    async def body(given):
+        topics, group = [await given.topic(2)], given.name()
+        first, other = await given.member(group, topics, "first"), await given.member(group, topics, "other")
+        await given.until(lambda: first.shards and other.shards and len(first.shards) == len(other.shards) == 1)
+        first.reads = False
+        given.kafka.leaves(first.consumer)
+        await first.consumer.stop()
+        await given.until(lambda: other.shards == whole(topics, range(2)), seconds=2)
+
+    run(body)
+
+
+def test_of_two_with_one_name_the_older_hears_that_it_was_replaced_and_takes_its_place_back(run):
+    """They do so for ever: the machine's fences keep them from deciding twice, and a process that is fenced ends."""
+
+    async def body(given):
+        topics, group = [await given.topic(1)], given.name()
+        older = await given.member(group, topics, "one")
+        await given.until(lambda: older.shards)
+        newer = await given.member(group, topics, "one")
+        await given.until(lambda: newer.shards)
+        await given.until(lambda: len(older.told) >= 4)
+        await given.until(lambda: len(newer.told) >= 4)
+
+    run(body)
+
+
+def test_a_member_with_a_name_that_is_away_while_shares_are_dealt_anew_is_waited_for(run):
+    async def body(given):
+        topics, group = [await given.topic(3)], given.name()
+        first, second = await given.member(group, topics, "a"), await given.member(group, topics, "b")
+        await given.until(lambda: first.shards and second.shards and len(first.shards | second.shards) == 3)
+        second.reads = False
+        await second.consumer.stop()
+        began = asyncio.get_running_loop().time()
+        third = await given.member(group, topics, "c")
+        assert asyncio.get_running_loop().time() - began > SESSION_MS / 1000 - 1
+        await given.until(lambda: first.shards == whole(topics, [0, 2]))
+        assert third.shards == whole(topics, [1])
+
+    run(body)
+
+
 def test_a_session_shorter_than_kafka_takes_is_refused(run):
     async def body(given):
         consumer = given.kafka.consumer(group_id=given.name(), partition_assignment_strategy=(ByShard,), session_timeout_ms=SESSION_MS - 1)
