@@ -138,9 +138,9 @@ class Group(ConsumerRebalanceListener):  # type: ignore[misc]  # the library has
 
     def _make_consumer(self) -> AIOKafkaConsumer:
         return self._kafka.consumer(
-            group_id=self._name, group_instance_id=self._instance or None, partition_assignment_strategy=(ByShard,), session_timeout_ms=self._session_timeout_ms,
-            heartbeat_interval_ms=self._session_timeout_ms // HEARTBEATS, fetch_max_wait_ms=POLL_MS, max_partition_fetch_bytes=FETCH_BYTES,
-            retry_backoff_ms=100, metadata_max_age_ms=60_000,
+            group_id=self._name, group_instance_id=self._instance or None, partition_assignment_strategy=(ByShard,),
+            session_timeout_ms=self._session_timeout_ms, heartbeat_interval_ms=self._session_timeout_ms // HEARTBEATS,
+            fetch_max_wait_ms=POLL_MS, max_partition_fetch_bytes=FETCH_BYTES, retry_backoff_ms=100, metadata_max_age_ms=60_000,
         )  # fmt: skip
 
     async def _start(self) -> None:

@@ -101,10 +101,9 @@ class Coordinator:
 
     # ---- requests ----------------------------------------------------------------------------------------------------------
 
-    def join(
-        self, asked: Asked, ident: str, name: str, topics: tuple[str, ...], session_seconds: float, rebalance_seconds: float
-    ) -> Any:  # fmt: skip
-        """Gives the generation when it begins."""
+    def join(self, asked: Asked, ident: str, name: str, topics: tuple[str, ...], seconds: tuple[float, float]) -> Any:
+        """Gives the generation when it begins. `seconds`: the session's, and how long the others may take to join anew."""
+        session_seconds, rebalance_seconds = seconds
         if not SHORTEST_SESSION_SECONDS <= session_seconds <= LONGEST_SESSION_SECONDS:
             return InvalidSessionTimeoutError()
         had = next((member for member in self.members.values() if name and member.name == name), None)

@@ -191,7 +191,7 @@ class Membership:
         while True:
             try:
                 joined: Joined = await self._ask(
-                    "join", self.ident, self.name, self._consumer.topics, self._session_seconds, self._rebalance_seconds
+                    "join", self.ident, self.name, self._consumer.topics, (self._session_seconds, self._rebalance_seconds)
                 )
             except MustName as told:
                 self.ident = told.ident

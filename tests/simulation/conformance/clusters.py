@@ -133,8 +133,8 @@ class Member(ConsumerRebalanceListener):
 
     def __init__(self, given, group, topics, name):
         self.consumer = given.kafka.consumer(
-            group_id=group, group_instance_id=name, partition_assignment_strategy=(ByShard,), session_timeout_ms=SESSION_MS, heartbeat_interval_ms=300,
-            fetch_max_wait_ms=100, metadata_max_age_ms=1_000,
+            group_id=group, group_instance_id=name, partition_assignment_strategy=(ByShard,), session_timeout_ms=SESSION_MS,
+            heartbeat_interval_ms=300, fetch_max_wait_ms=100, metadata_max_age_ms=1_000,
         )  # fmt: skip
         self.told = []
         self.read = []
