@@ -19,8 +19,11 @@ from tests.faults.chaos.heads import Heads
 from tests.faults.chaos.load import Load
 from tests.faults.chaos.rebuilt import rebuilt
 from tests.faults.chaos.recovery import Recoveries, rows
+from tests.faults.chaos.wiping import wiped
 
 STORM_SECONDS = 25.0
+WIPED_EVERY_MINUTES = 8.0
+"""The topics go half way through, and then so often."""
 RATE = 8.0
 CATCH_UP_SECONDS = 180.0
 TOPICS = (SUBMISSIONS, POLICIES, *map(commands_topic, SERVICES), *map(events_topic, SERVICES))
@@ -53,17 +56,24 @@ async def chaos(minutes: float, seed: int, rate: float = RATE, *, keep: bool = F
         faults, heads, load = Faults(fleet, seed), Heads(fleet.database), Load(fleet, seed, rate)
         recoveries = Recoveries(fleet, heads, faults)
         watching, sending = asyncio.create_task(heads.watch()), asyncio.create_task(load.send())
+        entries: checks.Entries = {}
         try:
-            until = time.monotonic() + 60 * minutes
+            until, wiping_at = time.monotonic() + 60 * minutes, time.monotonic() + 30 * minutes
             while time.monotonic() < until and not recoveries.missed:
                 await recoveries.round()
+                if time.monotonic() > wiping_at and await recoveries.calm():
+                    wiping_at += 60 * WIPED_EVERY_MINUTES
+                    found, seconds = await wiped(fleet, load, TOPICS, entries)
+                    report.violations += found
+                    recoveries.note("topics wiped, until all is ready again", seconds)
+                    faults.counts["topics wiped and rebuilt"] += 1
                 await faults.storm(min(STORM_SECONDS, max(0.0, until - time.monotonic())))
                 if sending.done():
                     sending.result()
             await recoveries.calm()
             load.stopping = True
             report.violations += recoveries.missed + await _caught_up(fleet, sending)
-            report.violations += await _looked_at(fleet, load)
+            report.violations += await _looked_at(fleet, load, entries)
         finally:
             sending.cancel()
             watching.cancel()
@@ -109,17 +119,14 @@ async def _caught_up(fleet: Fleet, sending: "asyncio.Task[None]") -> list[str]:
     return []
 
 
-async def _looked_at(fleet: Fleet, load: Load) -> Sequence[str]:
+async def _looked_at(fleet: Fleet, load: Load, entries: checks.Entries) -> Sequence[str]:
     connection = await asyncpg.connect(fleet.database)
     try:
-        ends = await topics.ends(fleet.kafka, TOPICS)
         return [
             *await checks.proven(fleet.kafka, fleet.database),
-            *await checks.journalled(connection, ends),
-            *await checks.kept(connection, load.acknowledged),
+            *await topics.looked_at(connection, fleet.kafka, TOPICS, load.acknowledged, entries),
             *await checks.timers(connection),
             *await checks.answered(connection, list(load.answers.values())),
-            *await topics.relayed(connection, fleet.kafka),
             *await rebuilt(connection, fleet.database, fleet.kafka),
         ]
     finally:

@@ -5,8 +5,9 @@ import json
 import os
 import sys
 from collections import defaultdict
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import asyncpg
@@ -15,6 +16,9 @@ from shared.contract.envelope import SERVICES, commands_topic
 from shared.contract.machine import CommandRefused, TimerDue
 from tests.faults.chaos.asking import Answers
 from tests.faults.chaos.load import Acknowledged
+
+Entries = dict[tuple[str, int], int]
+"""Of each service's shard: up to this journal entry, what it was told lay on topics that are gone."""
 
 SHOWN = 5
 """Of the violations of a kind."""
@@ -36,34 +40,61 @@ def few(what: str, found: Sequence[Any]) -> Iterator[str]:
         yield f"{len(found)} x {what}: {', '.join(map(str, found[:SHOWN]))}"
 
 
+async def makegood(kafka: str, database: str, *words: str) -> list[str]:
+    """Runs the command line; what it complains of."""
+    env = {**os.environ, "MAKEGOOD_KAFKA": kafka, "MAKEGOOD_DATABASE": database}
+    child = await asyncio.create_subprocess_exec(
+        Path(sys.executable).with_name("makegood"), *words, "--json", env=env,
+        stdin=asyncio.subprocess.DEVNULL, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE,
+    )  # fmt: skip
+    out, err = await child.communicate()
+    if not child.returncode:
+        return []
+    return [f"makegood {' '.join(words)} ends with {child.returncode}: {err.decode()[-2000:] or out.decode()[-2000:]}"]
+
+
 async def proven(kafka: str, database: str) -> list[str]:
     """`makegood verify` and `makegood replay --check`: positions, chains, states, timers, places, and every decision made again."""
-    found = []
-    env = {**os.environ, "MAKEGOOD_KAFKA": kafka, "MAKEGOOD_DATABASE": database}
-    for words in (("verify",), ("replay", "--check")):
-        program = Path(sys.executable).with_name("makegood")
-        child = await asyncio.create_subprocess_exec(
-            program,
-            *words,
-            "--json",
-            env=env,
-            stdin=asyncio.subprocess.DEVNULL,
-            stdout=asyncio.subprocess.PIPE,
-            stderr=asyncio.subprocess.PIPE,
-        )
-        out, err = await child.communicate()
-        if child.returncode:
-            found.append(f"makegood {' '.join(words)} ends with {child.returncode}: {err.decode()[-2000:] or out.decode()[-2000:]}")
-    return found
+    return [*await makegood(kafka, database, "verify"), *await makegood(kafka, database, "replay", "--check")]
 
 
-async def journalled(connection: asyncpg.Connection, ends: dict[tuple[str, int], tuple[int, int]]) -> list[str]:
-    """Every record of every topic is in its reader's journal once, by (topic, partition, offset). `ends`: what Kafka has."""
+async def last_entries(connection: asyncpg.Connection) -> Entries:
+    """The last journal entry of each shard."""
+    return {
+        (service, row["shard"]): row["entry"]
+        for service in SERVICES
+        for row in await connection.fetch(f"SELECT shard, entry FROM {service}.head")
+    }
+
+
+async def read(connection: asyncpg.Connection, ends: dict[tuple[str, int], tuple[int, int]]) -> bool:
+    """Whether all that Kafka has was taken in, by all who read it."""
+    for service in SERVICES:
+        for row in await connection.fetch(f"SELECT shard, offsets FROM {service}.head"):
+            if any(offset != ends[topic, row["shard"]][1] for topic, offset in json.loads(row["offsets"]).items()):
+                return False
+    return True
+
+
+async def journalled(
+    connection: asyncpg.Connection,
+    ends: dict[tuple[str, int], tuple[int, int]],
+    after: Mapping[tuple[str, int], int] = MappingProxyType({}),
+) -> list[str]:
+    """Every record of every topic is in its reader's journal once, by (topic, partition, offset).
+
+    Args:
+        connection: Into the database.
+        ends: What Kafka has.
+        after: See `Entries`.
+    """
     found: list[str] = []
     for service in SERVICES:
         rows = await connection.fetch(
-            f"SELECT topic, partition, \"offset\", until FROM {service}.journal WHERE topic <> '' ORDER BY topic, partition, entry"
+            f"SELECT shard, entry, topic, partition, \"offset\", until FROM {service}.journal WHERE topic <> ''"
+            " ORDER BY topic, partition, entry"
         )
+        rows = [row for row in rows if row["entry"] > after.get((service, row["shard"]), 0)]
         places: dict[tuple[str, int], list[tuple[int, int]]] = defaultdict(list)
         for row in rows:
             places[row["topic"], row["partition"]].append((row["offset"], row["until"]))
@@ -84,13 +115,15 @@ def _reads(service: str, topic: str) -> bool:
     return topic == commands_topic(service) or (service == "intake" and topic.startswith("complaints."))
 
 
-async def kept(connection: asyncpg.Connection, acknowledged: Sequence[Acknowledged]) -> list[str]:
-    """What Kafka acknowledged stands in the journal under that very offset, with the bytes that were sent."""
+async def kept(
+    connection: asyncpg.Connection, acknowledged: Sequence[Acknowledged], after: Mapping[tuple[str, int], int] = MappingProxyType({})
+) -> list[str]:
+    """What Kafka acknowledged stands in the journal under that very offset, with the bytes that were sent. `after`: see `Entries`."""
     there: dict[tuple[str, int, int], list[bytes | None]] = defaultdict(list)
     for service in SERVICES:
-        query = f"SELECT topic, partition, \"offset\", body, outcome FROM {service}.journal WHERE outcome <> 'ignored' AND topic <> ''"
+        query = f"SELECT shard, entry, topic, partition, \"offset\", body FROM {service}.journal WHERE outcome <> 'ignored' AND topic <> ''"
         for row in await connection.fetch(query):
-            if _reads(service, row["topic"]):
+            if _reads(service, row["topic"]) and row["entry"] > after.get((service, row["shard"]), 0):
                 there[row["topic"], row["partition"], row["offset"]].append(row["body"])
     wrong = [one for one in acknowledged if [body or b"" for body in there[one.topic, one.partition, one.offset]] != [one.body or b""]]
     return list(

@@ -60,6 +60,14 @@ class Fleet:
         async with httpx.AsyncClient(timeout=3.0, trust_env=False) as client:
             return all(await asyncio.gather(*(_is_ready(client, replica) for replica in wanted)))
 
+    async def shards(self, replica: Replica) -> list[int]:
+        """Which shards a process says it has; none where it does not answer."""
+        async with httpx.AsyncClient(timeout=3.0, trust_env=False) as client:
+            try:
+                return list((await client.get(f"{replica.address}/readyz")).json().get("shards", ()))
+            except httpx.HTTPError:
+                return []
+
     async def said(self) -> dict[str, str]:
         """What each process says of itself, for a report."""
         found = {}

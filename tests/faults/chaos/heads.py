@@ -67,8 +67,8 @@ class Heads:
                 seen.committed_at, seen.committed_epoch = now, seen.epoch if row["epoch"] != seen.epoch else row["epoch"]
             seen.epoch, seen.entry = row["epoch"], row["entry"]
 
-    def epochs(self, services: Iterable[str] = SERVICES) -> Mapping[Shard, int]:
-        return {shard: seen.epoch for shard, seen in self.seen.items() if shard[0] in services}
+    def epochs(self, shards: Iterable[Shard]) -> Mapping[Shard, int]:
+        return {shard: self.seen[shard].epoch for shard in shards}
 
     async def until(self, is_so: Callable[[], bool], seconds: float) -> float | None:
         """When it became so; None where it did not in time."""
@@ -81,8 +81,5 @@ class Heads:
 
     def all_committed_since(self, moment: float, after: Mapping[Shard, int] | None = None) -> bool:
         """Whether something was committed to all shards since a moment; to those of `after`, by a newer epoch than that."""
-        shards = self.seen if after is None else after
-        return all(
-            self.seen[shard].committed_at > moment and (after is None or self.seen[shard].committed_epoch > after[shard])
-            for shard in shards
-        )
+        older = after or {}
+        return all(seen.committed_at > moment and seen.committed_epoch > older.get(shard, -1) for shard, seen in self.seen.items())

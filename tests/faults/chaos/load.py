@@ -49,7 +49,26 @@ class Load:
     """By the request's key."""
     counts: Counter[str] = field(default_factory=Counter)
     stopping: bool = False
+    _goes_on: asyncio.Event = field(default_factory=asyncio.Event)
+    _steps: int = 0
+    """Under way."""
+    _idle: asyncio.Event = field(default_factory=asyncio.Event)
+    """Whether there are none."""
     _lives: set["asyncio.Task[None]"] = field(default_factory=set)
+
+    def __post_init__(self) -> None:
+        self._goes_on.set()
+        self._idle.set()
+
+    async def pause(self, seconds: float) -> bool:
+        """Asks nothing more for now; whether all that was asked was answered in time."""
+        self._goes_on.clear()
+        with suppress(TimeoutError):
+            await asyncio.wait_for(self._idle.wait(), seconds)
+        return not self._steps
+
+    def go_on(self) -> None:
+        self._goes_on.set()
 
     async def send(self) -> None:
         """Begins complaints until told to stop."""
@@ -83,12 +102,17 @@ class Load:
 
     async def _live(self, number: int, outlet: Outlet, client: httpx.AsyncClient) -> None:
         for step in complaint(self.seed, number, self.run, SHARDS).steps:
+            await self._goes_on.wait()
             if self.stopping:
                 return
-            if isinstance(step, Sent):
-                await self._to_kafka(step, outlet)
-            else:
-                await self._over_http(step, client)
+            self._steps += 1
+            self._idle.clear()
+            try:
+                await (self._to_kafka(step, outlet) if isinstance(step, Sent) else self._over_http(step, client))
+            finally:
+                self._steps -= 1
+                if not self._steps:
+                    self._idle.set()
         self.counts["complaints"] += 1
 
     async def _to_kafka(self, step: Sent, outlet: Outlet) -> None:

@@ -9,7 +9,8 @@ from statistics import median
 from shared.contract.envelope import SERVICES
 from tests.faults.chaos.faults import Faults
 from tests.faults.chaos.fleet import REPLICAS, SESSION_TIMEOUT_MS, Fleet
-from tests.faults.chaos.heads import Heads
+from tests.faults.chaos.heads import Heads, Shard
+from tests.faults.chaos.replica import Replica
 
 CALM_SECONDS = 120.0
 """Within which all must be ready again after a storm, with nobody's hand."""
@@ -42,7 +43,7 @@ class Recoveries:
             if await self.fleet.all_ready():
                 at = await self.heads.until(lambda: self.heads.all_committed_since(began), 5.0)
                 if at is not None:
-                    self._note("a storm, until all is ready again", at - began)
+                    self.note("a storm, until all is ready again", at - began)
                     return True
             await asyncio.sleep(0.1)
         said = "; ".join(f"{name}: {told[:300]}" for name, told in (await self.fleet.said()).items())
@@ -58,19 +59,27 @@ class Recoveries:
 
     async def _kill(self) -> None:
         """One process of each service at the same time: services recover side by side."""
-        before = self.heads.epochs()
+        hit = self._one_of_each()
+        before = await self._epochs(hit)
         began = time.monotonic()
-        for service in SERVICES:
-            self.faults.kill(self.faults.chance.choice(self.fleet.of(service)[:REPLICAS]))
+        for replica in hit:
+            self.faults.kill(replica)
         await self._committed("service killed", began, before)
 
     async def _freeze(self) -> None:
-        before = self.heads.epochs()
+        hit = self._one_of_each()
+        before = await self._epochs(hit)
         began = time.monotonic()
-        frozen = [self.faults.chance.choice(self.fleet.of(service)[:REPLICAS]) for service in SERVICES]
-        waking = [asyncio.create_task(self.faults.freeze(one, SESSION_SECONDS + 4)) for one in frozen]
+        waking = [asyncio.create_task(self.faults.freeze(one, SESSION_SECONDS + 4)) for one in hit]
         await self._committed("service frozen", began, before)
         await asyncio.gather(*waking)
+
+    def _one_of_each(self) -> list[Replica]:
+        return [self.faults.chance.choice(self.fleet.of(service)[:REPLICAS]) for service in SERVICES]
+
+    async def _epochs(self, hit: Sequence[Replica]) -> Mapping[Shard, int]:
+        """Of the shards that these have: somebody must take them over."""
+        return self.heads.epochs([(one.service, shard) for one in hit for shard in await self.fleet.shards(one)])
 
     async def _broker(self) -> None:
         began, pid = time.monotonic(), self.fleet.server("kafka").pid
@@ -85,7 +94,7 @@ class Recoveries:
         if ready is None:
             self.missed.append("Kafka is not back")
             return
-        self._note("kafka killed, until the supervisor finds it ready", ready - began)
+        self.note("kafka killed, until the supervisor finds it ready", ready - began)
         restarted = began + 0.5  # what was fetched before the kill is committed by then
         at = await self.heads.until(lambda: self.heads.all_committed_since(max(restarted, ready - 1.0)), BACK_SECONDS)
         self._noted("kafka killed", began, at)
@@ -98,11 +107,11 @@ class Recoveries:
         if back is None:
             self.missed.append("PostgreSQL is not back")
             return
-        self._note("postgres killed, until it answers again", self.heads.back_at - began)
+        self.note("postgres killed, until it answers again", self.heads.back_at - began)
         at = await self.heads.until(lambda: self.heads.all_committed_since(self.heads.back_at), BACK_SECONDS)
         self._noted("postgres killed, since it answers again", self.heads.back_at, at)
 
-    async def _committed(self, what: str, began: float, before: Mapping[tuple[str, int], int]) -> None:
+    async def _committed(self, what: str, began: float, before: Mapping[Shard, int]) -> None:
         at = await self.heads.until(lambda: self.heads.all_committed_since(began, before), BACK_SECONDS)
         self._noted(what, began, at)
 
@@ -110,9 +119,10 @@ class Recoveries:
         if at is None:
             self.missed.append(f"{what}: not every shard committed again within {BACK_SECONDS:.0f} s")
         else:
-            self._note(what, at - began)
+            self.note(what, at - began)
 
-    def _note(self, what: str, seconds: float) -> None:
+    def note(self, what: str, seconds: float) -> None:
+        """It took so long."""
         self.seconds.setdefault(what, []).append(seconds)
 
 

@@ -9,8 +9,10 @@ from aiokafka import AIOKafkaConsumer, ConsumerRecord, TopicPartition
 from shared.contract.envelope import SERVICES, commands_topic, event_id, events_topic, shard_of, text_headers
 from shared.machine import store
 from shared.machine.records import NotAnEvent, read_event
+from tests.faults.chaos import checks
 from tests.faults.chaos.checks import few
 from tests.faults.chaos.fleet import SHARDS
+from tests.faults.chaos.load import Acknowledged
 from tests.shared.machine.live import everything
 
 
@@ -24,6 +26,17 @@ async def ends(kafka: str, topics: Sequence[str]) -> dict[tuple[str, int], tuple
         return {(place.topic, place.partition): (beginnings[place], found[place]) for place in places}
     finally:
         await consumer.stop()
+
+
+async def looked_at(
+    connection: asyncpg.Connection, kafka: str, names: Sequence[str], acknowledged: Sequence[Acknowledged], after: checks.Entries
+) -> list[str]:
+    """What the topics have against the journals, and what the ledgers have against the topics."""
+    return [
+        *await checks.journalled(connection, await ends(kafka, names), after),
+        *await checks.kept(connection, acknowledged, after),
+        *await relayed(connection, kafka),
+    ]
 
 
 async def relayed(connection: asyncpg.Connection, kafka: str) -> list[str]:

@@ -7,7 +7,9 @@ from dataclasses import dataclass, field
 from uuid import UUID, uuid5
 
 import asyncpg
+import stamina
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
+from aiokafka.errors import KafkaConnectionError
 
 from shared.contract.envelope import NAMESPACE, commands_topic, events_topic, shard_of, text_headers
 from shared.contract.said import Command
@@ -70,9 +72,9 @@ class Live:
         return member
 
     async def ready(self):
-        """Every shard is owned, each by one member."""
+        """Every shard is owned, each by one member; those that ended are none any more."""
         await until(lambda: sorted(shard for member in self.members for shard in member.shards) == list(range(self.shards)))
-        await until(lambda: all(member.figures.ready()[0] for member in self.members))
+        await until(lambda: all(member.figures.ready()[0] for member in self.members if not member.task.done()))
 
     async def send(self, *commands: tuple[Command, UUID], prefix: str = "m", partition: int | None = None, topic: str | None = None):
         """Sends commands, each under a message id of its own."""
@@ -146,8 +148,11 @@ class Live:
 
 @asynccontextmanager
 async def producing(kafka: str):
-    producer = AIOKafkaProducer(bootstrap_servers=kafka, acks="all", enable_idempotence=True, linger_ms=2)
-    await producer.start()
+    """A producer. A broker that is away just now is waited for."""
+    async for attempt in stamina.retry_context(on=KafkaConnectionError, timeout=PATIENCE_SECONDS, wait_initial=0.2, attempts=None):
+        with attempt:
+            producer = AIOKafkaProducer(bootstrap_servers=kafka, acks="all", enable_idempotence=True, linger_ms=2)
+            await producer.start()
     try:
         yield producer
     finally:
