@@ -29,7 +29,7 @@ def test_what_is_no_id_is_a_usage_error(cli, command, name):
     assert "write the whole id" in done.err
 
 
-@pytest.mark.parametrize("name", [uuid4(), "shop:never submitted", uuid4().hex[:12]])
+@pytest.mark.parametrize("name", [uuid4(), "shop:never submitted", uuid4().hex[:12]], ids=["id", "reference", "beginning"])
 @pytest.mark.parametrize("command", [("complaint", "show"), ("complaint", "history"), ("complaint", "trace"), ("follow",)])
 def test_what_there_is_not_is_not_found(cli, command, name):
     done = cli(*command, name)
