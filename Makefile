@@ -37,7 +37,10 @@ clean:  ## Stop everything and forget it: the embedded Kafka's and PostgreSQL's 
 	rm -rf .makegood .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache
 
 test: $(VENV)/dev.ready  ## Run the tests; T=path runs some
-	@$(BIN)/python -m pytest $(T)
+	@$(BIN)/python -m pytest $(if $(filter tests,$(T)),$(SIDE_BY_SIDE)) $(T)
+
+# All of them in two processes, each with servers of its own: most tests wait most of the time.
+SIDE_BY_SIDE := -n 2 --dist loadfile --no-loadscope-reorder
 
 simulate: $(VENV)/dev.ready  ## Live through so many seeds of trouble in simulated time: SEEDS=2000; SEED=n lives through one, and tells it
 	@$(BIN)/python -m tests.simulation $(if $(SEED),--seed $(SEED),--seeds $(SEEDS) $(if $(FIRST),--first $(FIRST)) $(if $(JOBS),--jobs $(JOBS)))

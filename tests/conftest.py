@@ -5,6 +5,14 @@ structlog.configure(
     processors=[structlog.stdlib.add_log_level, structlog.dev.ConsoleRenderer(exception_formatter=structlog.dev.plain_traceback)]
 )
 
+LONGEST = ("tests/faults/test_chaos.py", "tests/faults/", "tests/journeys/", "tests/docs/", "tests/simulation/")
+"""Where the tests are that take longest. They come first, so that no process waits for another's at the end."""
+
+
+def pytest_collection_modifyitems(items):
+    """Puts the longest first; otherwise the order stays."""
+    items.sort(key=lambda item: next((n for n, place in enumerate(LONGEST) if item.nodeid.startswith(place)), len(LONGEST)))
+
 
 @pytest.fixture(scope="session")
 def servers():

@@ -56,14 +56,14 @@ async def chaos(minutes: float, seed: int, rate: float = RATE, *, keep: bool = F
         faults, heads, load = Faults(fleet, seed), Heads(fleet.database), Load(fleet, seed, rate)
         recoveries = Recoveries(fleet, heads, faults)
         watching, sending = asyncio.create_task(heads.watch()), asyncio.create_task(load.send())
-        entries: checks.Entries = {}
+        gone: dict[tuple[str, int], tuple[int, int]] = {}
         try:
             until, wiping_at = time.monotonic() + 60 * minutes, time.monotonic() + 30 * minutes
             while time.monotonic() < until and not recoveries.missed:
                 await recoveries.round()
                 if time.monotonic() > wiping_at and await recoveries.calm():
                     wiping_at += 60 * WIPED_EVERY_MINUTES
-                    found, seconds = await wiped(fleet, load, TOPICS, entries)
+                    found, seconds = await wiped(fleet, load, TOPICS, gone)
                     report.violations += found
                     recoveries.note("topics wiped, until all is ready again", seconds)
                     faults.counts["topics wiped and rebuilt"] += 1
@@ -73,7 +73,7 @@ async def chaos(minutes: float, seed: int, rate: float = RATE, *, keep: bool = F
             await recoveries.calm()
             load.stopping = True
             report.violations += recoveries.missed + await _caught_up(fleet, sending)
-            report.violations += await _looked_at(fleet, load, entries)
+            report.violations += await _looked_at(fleet, load, gone)
         finally:
             sending.cancel()
             watching.cancel()
@@ -119,12 +119,12 @@ async def _caught_up(fleet: Fleet, sending: "asyncio.Task[None]") -> list[str]:
     return []
 
 
-async def _looked_at(fleet: Fleet, load: Load, entries: checks.Entries) -> Sequence[str]:
+async def _looked_at(fleet: Fleet, load: Load, gone: checks.Gone) -> Sequence[str]:
     connection = await asyncpg.connect(fleet.database)
     try:
         return [
             *await checks.proven(fleet.kafka, fleet.database),
-            *await topics.looked_at(connection, fleet.kafka, TOPICS, load.acknowledged, entries),
+            *await topics.looked_at(connection, fleet.kafka, TOPICS, load.acknowledged, gone),
             *await checks.timers(connection),
             *await checks.answered(connection, list(load.answers.values())),
             *await rebuilt(connection, fleet.database, fleet.kafka),

@@ -17,8 +17,9 @@ from shared.contract.machine import CommandRefused, TimerDue
 from tests.faults.chaos.asking import Answers
 from tests.faults.chaos.load import Acknowledged
 
-Entries = dict[tuple[str, int], int]
-"""Of each service's shard: up to this journal entry, what it was told lay on topics that are gone."""
+Gone = Mapping[tuple[str, int], tuple[int, int]]
+"""What topics that are gone held, of each service's shard: what it was told up to this journal entry, its requests up to this position."""
+NOTHING: Gone = MappingProxyType({})
 
 SHOWN = 5
 """Of the violations of a kind."""
@@ -58,12 +59,12 @@ async def proven(kafka: str, database: str) -> list[str]:
     return [*await makegood(kafka, database, "verify"), *await makegood(kafka, database, "replay", "--check")]
 
 
-async def last_entries(connection: asyncpg.Connection) -> Entries:
-    """The last journal entry of each shard."""
+async def gone_with(connection: asyncpg.Connection) -> Gone:
+    """What would be gone, if the topics were now."""
     return {
-        (service, row["shard"]): row["entry"]
+        (service, row["shard"]): (row["entry"], row["position"])
         for service in SERVICES
-        for row in await connection.fetch(f"SELECT shard, entry FROM {service}.head")
+        for row in await connection.fetch(f"SELECT shard, entry, position FROM {service}.head")
     }
 
 
@@ -79,14 +80,14 @@ async def read(connection: asyncpg.Connection, ends: dict[tuple[str, int], tuple
 async def journalled(
     connection: asyncpg.Connection,
     ends: dict[tuple[str, int], tuple[int, int]],
-    after: Mapping[tuple[str, int], int] = MappingProxyType({}),
+    gone: Gone = NOTHING,
 ) -> list[str]:
     """Every record of every topic is in its reader's journal once, by (topic, partition, offset).
 
     Args:
         connection: Into the database.
         ends: What Kafka has.
-        after: See `Entries`.
+        gone: What it had, and has no more.
     """
     found: list[str] = []
     for service in SERVICES:
@@ -94,7 +95,7 @@ async def journalled(
             f"SELECT shard, entry, topic, partition, \"offset\", until FROM {service}.journal WHERE topic <> ''"
             " ORDER BY topic, partition, entry"
         )
-        rows = [row for row in rows if row["entry"] > after.get((service, row["shard"]), 0)]
+        rows = [row for row in rows if row["entry"] > gone.get((service, row["shard"]), (0, 0))[0]]
         places: dict[tuple[str, int], list[tuple[int, int]]] = defaultdict(list)
         for row in rows:
             places[row["topic"], row["partition"]].append((row["offset"], row["until"]))
@@ -115,15 +116,13 @@ def _reads(service: str, topic: str) -> bool:
     return topic == commands_topic(service) or (service == "intake" and topic.startswith("complaints."))
 
 
-async def kept(
-    connection: asyncpg.Connection, acknowledged: Sequence[Acknowledged], after: Mapping[tuple[str, int], int] = MappingProxyType({})
-) -> list[str]:
-    """What Kafka acknowledged stands in the journal under that very offset, with the bytes that were sent. `after`: see `Entries`."""
+async def kept(connection: asyncpg.Connection, acknowledged: Sequence[Acknowledged], gone: Gone = NOTHING) -> list[str]:
+    """What Kafka acknowledged stands in the journal under that very offset, with the bytes that were sent. `gone`: see there."""
     there: dict[tuple[str, int, int], list[bytes | None]] = defaultdict(list)
     for service in SERVICES:
         query = f"SELECT shard, entry, topic, partition, \"offset\", body FROM {service}.journal WHERE outcome <> 'ignored' AND topic <> ''"
         for row in await connection.fetch(query):
-            if _reads(service, row["topic"]) and row["entry"] > after.get((service, row["shard"]), 0):
+            if _reads(service, row["topic"]) and row["entry"] > gone.get((service, row["shard"]), (0, 0))[0]:
                 there[row["topic"], row["partition"], row["offset"]].append(row["body"])
     wrong = [one for one in acknowledged if [body or b"" for body in there[one.topic, one.partition, one.offset]] != [one.body or b""]]
     return list(

@@ -29,17 +29,17 @@ async def ends(kafka: str, topics: Sequence[str]) -> dict[tuple[str, int], tuple
 
 
 async def looked_at(
-    connection: asyncpg.Connection, kafka: str, names: Sequence[str], acknowledged: Sequence[Acknowledged], after: checks.Entries
+    connection: asyncpg.Connection, kafka: str, names: Sequence[str], acknowledged: Sequence[Acknowledged], gone: checks.Gone
 ) -> list[str]:
     """What the topics have against the journals, and what the ledgers have against the topics."""
     return [
-        *await checks.journalled(connection, await ends(kafka, names), after),
-        *await checks.kept(connection, acknowledged, after),
-        *await relayed(connection, kafka),
+        *await checks.journalled(connection, await ends(kafka, names), gone),
+        *await checks.kept(connection, acknowledged, gone),
+        *await relayed(connection, kafka, gone),
     ]
 
 
-async def relayed(connection: asyncpg.Connection, kafka: str) -> list[str]:
+async def relayed(connection: asyncpg.Connection, kafka: str, gone: checks.Gone = checks.NOTHING) -> list[str]:
     """Each ledger row is on the events topic, in order, at least once; each request on the topic of whom it asks, too."""
     found: list[str] = []
     for service in SERVICES:
@@ -59,7 +59,9 @@ async def relayed(connection: asyncpg.Connection, kafka: str) -> list[str]:
             missing = [
                 row.position
                 for row in rows
-                if row.target and (shard_of(row.target, SHARDS), event_id("g1", service, shard, row.position), row.body) not in there
+                if row.target
+                and row.position > gone.get((service, shard), (0, 0))[1]
+                and (shard_of(row.target, SHARDS), event_id("g1", service, shard, row.position), row.body) not in there
             ]
             found += few(f"a request of {service}'s shard {shard} that was not sent", missing)
     await connection.execute("RESET search_path")

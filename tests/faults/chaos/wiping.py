@@ -15,10 +15,10 @@ QUIET_SECONDS = 120.0
 """Until what is under way has come to its end."""
 
 
-async def wiped(fleet: Fleet, load: Load, names: Sequence[str], entries: checks.Entries) -> tuple[list[str], float]:
+async def wiped(fleet: Fleet, load: Load, names: Sequence[str], gone: dict[tuple[str, int], tuple[int, int]]) -> tuple[list[str], float]:
     """What was wrong, in sentences, and how many seconds it took until everybody was ready again.
 
-    What the topics have is held against the journals before they go. `entries` is carried on: the journal entries that belong to them.
+    What the topics have is held against the journals before they go. `gone` is carried on.
     """
     if not await load.pause(QUIET_SECONDS):
         return [f"with no fault under way, not everything that was asked was answered within {QUIET_SECONDS:.0f} s"], 0.0
@@ -26,12 +26,12 @@ async def wiped(fleet: Fleet, load: Load, names: Sequence[str], entries: checks.
     try:
         if not await _all_is_quiet(fleet, connection, names):
             return [f"without load it does not come to rest: {await fleet.said()}"], 0.0
-        found = await topics.looked_at(connection, fleet.kafka, names, load.acknowledged, entries)
+        found = await topics.looked_at(connection, fleet.kafka, names, load.acknowledged, gone)
         load.acknowledged.clear()
         began = time.monotonic()
         running = [replica for replica in fleet.replicas if replica.wanted]
         await asyncio.gather(*(replica.stop() for replica in running))
-        entries.update(await checks.last_entries(connection))
+        gone.update(await checks.gone_with(connection))
         async with admin(fleet.kafka) as client:
             while there := TOPICS.keys() & await partitions(client):
                 await client.delete_topics(list(there))
