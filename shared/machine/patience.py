@@ -23,5 +23,5 @@ def _is_worth_waiting(error: Exception) -> bool:
     return isinstance(error, PASSING) and not is_told_to_end()
 
 
-patiently = stamina.retry(on=_is_worth_waiting, attempts=None, timeout=None, wait_initial=0.1, wait_max=0.5, wait_jitter=0.1)
+patiently = stamina.retry(on=_is_worth_waiting, attempts=None, timeout=None, wait_initial=0.1, wait_max=0.2, wait_jitter=0.05)
 """Decorates an async function that only reads, or whose writing may be repeated."""

@@ -24,7 +24,7 @@ from shared.machine.told import Record
 
 PAUSE_FIRST_SECONDS, PAUSE_MAX_SECONDS = 0.2, 10.0
 """Before a shard that could not go on is begun anew: each time twice as long, up to a longest."""
-PAUSE_AWAY_SECONDS = 0.5
+PAUSE_AWAY_SECONDS = 0.2
 """The longest pause where a server is away: it is asked often whether it is back, since that costs it little."""
 INBOX_BATCHES = 4
 """Batches' worth of records that wait in memory before fetching pauses."""
