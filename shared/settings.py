@@ -57,7 +57,12 @@ class Settings(BaseSettings):
         "The topics that upstreams write to, comma separated. `install` makes them. One that was ever read stays in the list.",
     )
     batch_records: int = _setting(500, SERVICES, "Most records of one batch: one shard, one transaction.", ge=1, le=10_000)
-    session_timeout_ms: int = _setting(10_000, SERVICES, "Kafka's session time-out of a consumer, in milliseconds.", ge=1000)
+    session_timeout_ms: int = _setting(
+        10_000,
+        SERVICES,
+        "Kafka's session time-out of a consumer, in milliseconds. Brokers take no less than 6000 unless told otherwise.",
+        ge=1000,
+    )
     instance: str = _setting(
         "",
         SERVICES,

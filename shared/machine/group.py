@@ -60,7 +60,22 @@ class _Deaf(Exception):
     """Nothing was heard of Kafka, or no share was given, for so long that the client is not trusted any more."""
 
 
-class Group(ConsumerRebalanceListener):  # type: ignore[misc]  # the library has no types
+class _Told(ConsumerRebalanceListener):  # type: ignore[misc]  # the library has no types
+    """Tells a group what its consumer is told: one that is being stopped may still be given a share, which nobody would work on."""
+
+    def __init__(self, group: "Group", consumer: AIOKafkaConsumer) -> None:
+        self._group, self._consumer = group, consumer
+
+    async def on_partitions_revoked(self, revoked: set[TopicPartition]) -> None:
+        if self._group.consumer is self._consumer:
+            await self._group.revoked(revoked)
+
+    async def on_partitions_assigned(self, assigned: set[TopicPartition]) -> None:
+        if self._group.consumer is self._consumer:
+            self._group.assigned(assigned)
+
+
+class Group:
     """One member of a group. It is the feed of its workers."""
 
     def __init__(
@@ -90,6 +105,7 @@ class Group(ConsumerRebalanceListener):  # type: ignore[misc]  # the library has
         self._kafka, self._name, self._topics, self._session_timeout_ms, self._make = kafka, name, topics, session_timeout_ms, worker
         self._running: dict[int, asyncio.Task[None]] = {}
         self._consumer = self._make_consumer()
+        self._leaving = False
         self._torn, self._why_torn = asyncio.Event(), ""
         self._watchdog = watchdog or Watchdog()
         self._heard_at = clock.passed()
@@ -130,7 +146,7 @@ class Group(ConsumerRebalanceListener):  # type: ignore[misc]  # the library has
             log.warning("client_made_anew", heard_seconds_ago=round(clock.passed() - self._heard_at), joined=self.joined)
 
     async def _leave(self) -> None:
-        self.joined = False
+        self.joined, self._leaving = False, True
         await self._give_up(list(self.workers))
         self._kafka.leaves(self._consumer)
         with suppress(*AWAY):
@@ -146,7 +162,8 @@ class Group(ConsumerRebalanceListener):  # type: ignore[misc]  # the library has
     async def _start(self) -> None:
         """Joins. Waits for Kafka as long as it takes."""
         while True:
-            self._consumer.subscribe(self._topics, listener=self)
+            self._leaving = False
+            self._consumer.subscribe(self._topics, listener=_Told(self, self._consumer))
             try:
                 async with asyncio.timeout(JOIN_SECONDS):
                     await self._consumer.start()
@@ -175,14 +192,19 @@ class Group(ConsumerRebalanceListener):  # type: ignore[misc]  # the library has
                 if ours := self.workers.get(partition.partition):
                     ours.offer(records)
 
+    @property
+    def consumer(self) -> AIOKafkaConsumer | None:
+        """The one in use."""
+        return None if self._leaving else self._consumer
+
     # ---- sharing out -------------------------------------------------------------------------------------------------------
 
-    async def on_partitions_revoked(self, revoked: set[TopicPartition]) -> None:
+    async def revoked(self, revoked: set[TopicPartition]) -> None:
         """Ends the batches that are under way; nothing more is done."""
         self.joined = False
         await self._give_up({partition.partition for partition in revoked})
 
-    async def on_partitions_assigned(self, assigned: set[TopicPartition]) -> None:
+    def assigned(self, assigned: set[TopicPartition]) -> None:
         """Begins the shards. All topics of a shard must come together: two owners of one shard would fence each other for ever."""
         shards = sorted({partition.partition for partition in assigned})
         if torn := [shard for shard in shards if any(TopicPartition(topic, shard) not in assigned for topic in self._topics)]:

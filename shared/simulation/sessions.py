@@ -85,8 +85,10 @@ class Connection:
         await self._ask("COMMIT", ())
 
     async def reset(self) -> None:
-        """As it was when it was new: what a pool does when it gets one back."""
-        await self._ask("ROLLBACK", ())
+        """Out of any transaction: what a pool does when it gets one back. Nothing else of a session is ever changed."""
+        await self._wait_out()
+        if self._session.transaction is not None:
+            await self._ask("ROLLBACK", ())
 
     def terminate(self) -> None:
         """Closed without a word."""
@@ -96,12 +98,7 @@ class Connection:
 
     async def _ask(self, what: str, args: Sequence[Any]) -> Any:
         server, loop = self._server, self._server.loop
-        if self._left is not None:  # somebody was cancelled while it waited: it is waited out
-            if not self._left.over:
-                waiting = self._left.answer = loop.create_future()
-                with suppress(asyncpg.PostgresError):
-                    await waiting
-            self._left = None
+        await self._wait_out()
         if self._closed:
             raise asyncpg.InterfaceError("connection is closed")
         asked = Asked(what, args, loop.create_future())
@@ -115,6 +112,16 @@ class Connection:
         except asyncpg.ConnectionDoesNotExistError:
             self._closed = True
             raise
+
+    async def _wait_out(self) -> None:
+        """Somebody may have been cancelled while it waited: what it asked comes to its end first."""
+        if self._left is None:
+            return
+        if not self._left.over:
+            waiting = self._left.answer = self._server.loop.create_future()
+            with suppress(asyncpg.PostgresError):
+                await waiting
+        self._left = None
 
 
 class Pool:

@@ -144,6 +144,8 @@ class Live:
     async def stop(self):
         for member in self.members:
             await member.stop()
+        left = [task for task in asyncio.all_tasks() if task.get_name().startswith("shard ")]
+        assert not left, f"whoever ended goes on working: {left}"
 
 
 @asynccontextmanager

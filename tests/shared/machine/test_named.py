@@ -1,7 +1,9 @@
 """A process that is known by its name has its shards again as soon as it runs again, and nobody else's stand still meanwhile."""
 
 import pytest
+from aiokafka import TopicPartition
 
+from shared.contract.envelope import commands_topic
 from shared.kafka import Kafka
 from tests.shared.machine.live import STREAMS, adds, is_so, until
 
@@ -44,3 +46,16 @@ async def test_who_is_told_to_end_leaves_its_shards_to_the_others_at_once(live, 
     await until(lambda: other.shards == list(range(live.shards)), 15)
     await live.send(*((command, STREAMS[0]) for command, _ in adds(3)))
     await until(lambda: is_so(live.events("intake.Added.v1"), 3))
+
+
+async def test_who_is_given_a_share_while_it_ends_does_not_begin_on_it(live):
+    member = await live.start()
+    await live.ready()
+    group = member.figures.group
+    listener = group._consumer._subscription.listener
+    share = group._consumer.assignment()
+    assert TopicPartition(commands_topic("intake"), 0) in share
+    await member.stop()
+    await listener.on_partitions_assigned(share)
+    assert not group.workers
+    assert not group.joined

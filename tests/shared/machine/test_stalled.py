@@ -115,7 +115,7 @@ async def test_a_member_without_its_share_is_not_healthy(live):
     member = await live.start()
     await live.ready()
     group = member.figures.group
-    await group.on_partitions_revoked(group._consumer.assignment())
+    await group.revoked(group._consumer.assignment())
     fine, known = told(member)
     assert (fine, known["waits"]) == (False, "for PostgreSQL, Kafka or its share of the shards")
 
