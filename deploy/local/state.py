@@ -84,7 +84,14 @@ def same(pid: int | None, began: str | None) -> bool:
 @contextlib.contextmanager
 def lock(home: Path) -> Iterator[bool]:
     """Whether the home is ours for the time of the block; a home has one supervisor."""
-    with (home / "lock").open("a") as file:
+    with alone(home / "lock") as ours:
+        yield ours
+
+
+@contextlib.contextmanager
+def alone(place: Path) -> Iterator[bool]:
+    """Whether nobody else, in any process, holds this file's lock for the time of the block. Raises OSError where it can't be written."""
+    with place.open("a") as file:
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:

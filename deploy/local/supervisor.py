@@ -70,24 +70,23 @@ class Supervisor:
         start = asyncio.create_task(self._start())
         small = asyncio.create_task(self._keep_logs_small())
         waiting = asyncio.create_task(ended.wait())
+        under_way = [start]
         error: str | None = None
-        quickening: asyncio.Task[None] | None = None
         try:
             await asyncio.wait({start, waiting}, return_when=asyncio.FIRST_COMPLETED)
             if start.done():
                 start.result()
                 self._phase("running")
                 say("everything runs")
-                quickening = asyncio.create_task(kafka.quicken(self._home))
+                under_way.append(asyncio.create_task(kafka.quicken(self._home)))
                 await waiting
         except Exception as problem:  # whatever it was, it is told, and the parts are stopped
             logging.getLogger(__name__).exception("the start failed")
             error = "\n".join(_reasons(problem))
         waiting.cancel()
-        aside = [start] if quickening is None else [start, quickening]
-        for task in aside:
+        for task in under_way:
             task.cancel()
-        await asyncio.gather(*aside, return_exceptions=True)
+        await asyncio.gather(*under_way, return_exceptions=True)
         self._phase("stopping", error)
         await self._stop()
         small.cancel()

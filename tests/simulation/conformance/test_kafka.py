@@ -672,12 +672,18 @@ def test_a_member_that_is_not_heard_of_loses_its_share_and_what_it_commits_then_
     run(body)
 
 
+async def two_with_names(given):
+    """The topics, the group, and its two members, each with its shard: by the names' order."""
+    topics, group = [await given.topic(2)], given.name()
+    first, other = await given.member(group, topics, "first"), await given.member(group, topics, "other")
+    await given.until(lambda: first.shards == whole(topics, [0]) and other.shards == whole(topics, [1]))
+    return topics, group, first, other
+
+
 def test_a_member_with_a_name_that_comes_again_has_at_once_what_it_had_and_the_others_are_left_alone(run):
     async def body(given):
-        topics, group = [await given.topic(2)], given.name()
-        first, other = await given.member(group, topics, "first"), await given.member(group, topics, "other")
-        await given.until(lambda: first.shards == whole(topics, [0]) and other.shards == whole(topics, [1]))
-        for one, shard in ((first, 0), (other, 1)):  # by the names' order; whether the one that led or the other comes again
+        topics, group, first, other = await two_with_names(given)
+        for one, shard in ((first, 0), (other, 1)):  # whether the one that led or the other comes again
             told = len(first.told), len(other.told)
             one.reads = False
             await one.consumer.stop()
@@ -698,9 +704,7 @@ def test_a_member_with_a_name_that_comes_again_has_at_once_what_it_had_and_the_o
 
 def test_a_member_with_a_name_that_does_not_come_again_is_waited_for_as_long_as_its_session_lasts(run):
     async def body(given):
-        topics, group = [await given.topic(2)], given.name()
-        first, other = await given.member(group, topics, "first"), await given.member(group, topics, "other")
-        await given.until(lambda: first.shards and other.shards and len(first.shards) == len(other.shards) == 1)
+        topics, _, first, other = await two_with_names(given)
         first.reads = False
         await first.consumer.stop()
         began = asyncio.get_running_loop().time()
@@ -712,9 +716,7 @@ def test_a_member_with_a_name_that_does_not_come_again_is_waited_for_as_long_as_
 
 def test_a_member_with_a_name_that_says_it_leaves_is_not_waited_for(run):
     async def body(given):
-        topics, group = [await given.topic(2)], given.name()
-        first, other = await given.member(group, topics, "first"), await given.member(group, topics, "other")
-        await given.until(lambda: first.shards and other.shards and len(first.shards) == len(other.shards) == 1)
+        topics, _, first, other = await two_with_names(given)
         first.reads = False
         given.kafka.leaves(first.consumer)
         await first.consumer.stop()
