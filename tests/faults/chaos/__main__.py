@@ -126,6 +126,8 @@ async def _looked_at(fleet: Fleet, load: Load, gone: checks.Gone) -> Sequence[st
             *await checks.proven(fleet.kafka, fleet.database),
             *await topics.looked_at(connection, fleet.kafka, TOPICS, load.acknowledged, gone),
             *await checks.timers(connection),
+            *await checks.deserved(connection),
+            *await checks.received(connection, load.submitted),
             *await checks.answered(connection, list(load.answers.values())),
             *await rebuilt(connection, fleet.database, fleet.kafka),
         ]

@@ -5,14 +5,19 @@ import json
 import os
 import sys
 from collections import defaultdict
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any
+from uuid import UUID
 
 import asyncpg
 
-from shared.contract.envelope import SERVICES, commands_topic
+import services.intake.mind as intake
+import services.resolution.mind as resolution
+import services.rootcause.mind as rootcause
+from shared.contract.envelope import SERVICES, SUBMISSIONS, commands_topic, events_topic
+from shared.contract.intake import ComplaintReceived
 from shared.contract.machine import CommandRefused, TimerDue
 from tests.faults.chaos.asking import Answers
 from tests.faults.chaos.load import Acknowledged
@@ -20,6 +25,7 @@ from tests.faults.chaos.load import Acknowledged
 Gone = Mapping[tuple[str, int], tuple[int, int]]
 """What topics that are gone held, of each service's shard: what it was told up to this journal entry, its requests up to this position."""
 NOTHING: Gone = MappingProxyType({})
+HEARD = {mind.service: mind.hears_from for mind in (intake.MIND, resolution.MIND, rootcause.MIND)}
 
 SHOWN = 5
 """Of the violations of a kind."""
@@ -100,7 +106,7 @@ async def journalled(
         for row in rows:
             places[row["topic"], row["partition"]].append((row["offset"], row["until"]))
         for place, (beginning, end) in ends.items():
-            if place not in places and not _reads(service, place[0]):
+            if place not in places and not _reads(service, place[0]) and not _hears(service, place[0]):
                 continue
             at = beginning
             for offset, until in places[place]:
@@ -113,7 +119,11 @@ async def journalled(
 
 
 def _reads(service: str, topic: str) -> bool:
-    return topic == commands_topic(service) or (service == "intake" and topic.startswith("complaints."))
+    return topic == commands_topic(service) or (service == "intake" and topic == SUBMISSIONS)
+
+
+def _hears(service: str, topic: str) -> bool:
+    return topic in {events_topic(source) for source in HEARD[service]}
 
 
 async def kept(connection: asyncpg.Connection, acknowledged: Sequence[Acknowledged], gone: Gone = NOTHING) -> list[str]:
@@ -144,6 +154,28 @@ async def timers(connection: asyncpg.Connection) -> list[str]:
         found += few(f"a timer of {service} that fired more than once", [name for name, times in fired.items() if times > 1])
         found += few(f"a timer of {service} that fired early", early)
     return found
+
+
+async def deserved(connection: asyncpg.Connection) -> list[str]:
+    """Nothing is parked but what nobody can read: no input was given up since its process was killed beside it, none waits."""
+    found = []
+    for service in SERVICES:
+        query = f"SELECT shard, entry, outcome, reason FROM {service}.journal WHERE outcome IN ('parked', 'waiting')"
+        rows = [tuple(row) for row in await connection.fetch(query + " AND reason NOT LIKE 'undecodable: %' ORDER BY shard, entry")]
+        found += few(f"an input of {service}'s that did not deserve to be parked", rows)
+    return found
+
+
+async def received(connection: asyncpg.Connection, submitted: Iterable[UUID]) -> list[str]:
+    """Each complaint of which it was said that it is safe was received, once. `submitted`: those."""
+    rows = await connection.fetch(
+        "SELECT stream, count(*) AS times FROM intake.ledger WHERE type = $1 GROUP BY stream", ComplaintReceived.type
+    )
+    times = {row["stream"]: row["times"] for row in rows}
+    return [
+        *few("a complaint that was told and never received", [stream for stream in submitted if stream not in times]),
+        *few("a complaint that was received more than once", [stream for stream, often in times.items() if often > 1]),
+    ]
 
 
 async def answered(connection: asyncpg.Connection, answers: Sequence[Answers]) -> list[str]:

@@ -16,12 +16,12 @@ from shared.machine.patience import PASSING
 from tests.faults.chaos.fleet import SESSION_TIMEOUT_MS, SPARE, Fleet
 from tests.faults.chaos.replica import Replica
 
-PAUSE_SECONDS = (0.1, 1.2)
+PAUSE_SECONDS = (0.05, 0.9)
 """Between two faults of a storm."""
 FROZEN_SECONDS = (SESSION_TIMEOUT_MS / 1000 + 1.0, SESSION_TIMEOUT_MS / 1000 + 4.0)
 """Longer than the session lasts: somebody else has the shards by then."""
 BROKER_FROZEN_SECONDS = (0.5, 3.0)
-OFTEN = {"kill": 14, "freeze": 3, "backend": 5, "postmaster": 2, "broker": 1, "broker freeze": 1, "rebalance": 3}
+OFTEN = {"kill": 24, "freeze": 4, "backend": 5, "postmaster": 5, "broker": 3, "broker freeze": 1, "rebalance": 3}
 
 
 class Faults:

@@ -6,12 +6,12 @@ from collections import Counter
 from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from uuid import uuid4
+from uuid import UUID, uuid4
 
 import httpx
 from aiokafka.errors import KafkaError
 
-from shared.contract.envelope import command_headers, shard_of
+from shared.contract.envelope import SUBMISSIONS, command_headers, shard_of
 from shared.kafka import Kafka
 from shared.machine.relay import Outlet
 from tests.faults.chaos.asking import Answers, ask
@@ -47,6 +47,8 @@ class Load:
     acknowledged: list[Acknowledged] = field(default_factory=list)
     answers: dict[str, Answers] = field(default_factory=dict)
     """By the request's key."""
+    submitted: set[UUID] = field(default_factory=set)
+    """The complaints of which Kafka or the console said that it has them."""
     counts: Counter[str] = field(default_factory=Counter)
     stopping: bool = False
     _goes_on: asyncio.Event = field(default_factory=asyncio.Event)
@@ -136,6 +138,8 @@ class Load:
                         await outlet.producer(broken=producer)
             else:
                 self.counts["records acknowledged"] += 1
+                if step.topic == SUBMISSIONS and step.stream is not None:
+                    self.submitted.add(step.stream)
                 if told.offset >= 0:  # a retry that the broker knew already tells no place
                     self.acknowledged.append(Acknowledged(told.topic, told.partition, told.offset, step.body, step.message_id))
                 return
@@ -144,3 +148,5 @@ class Load:
         answers = self.answers[step.key] = Answers(step)
         await ask(client, self.fleet.consoles, answers, lambda: self.stopping)
         self.counts["asked over HTTP"] += 1
+        if step.is_submission and answers.told:
+            self.submitted.add(step.stream)

@@ -1,7 +1,7 @@
 """What must hold of the topics: every ledger row is there, in order, with the ledger's bytes."""
 
-from collections import defaultdict
-from collections.abc import Sequence
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Iterator, Sequence
 
 import asyncpg
 from aiokafka import AIOKafkaConsumer, ConsumerRecord, TopicPartition
@@ -51,21 +51,48 @@ async def relayed(connection: asyncpg.Connection, kafka: str, gone: checks.Gone 
             (record.partition, text_headers(record.headers).get("ce_id", ""), record.value)
             for record in await everything(kafka, commands_topic(service), SHARDS)
         ]
+        there = set(asked)
+        found += few(f"a request of {service}'s that came before an earlier one of its shard", list(_disordered(service, asked)))
+        taken = await _taken(connection, service)
         for shard in range(SHARDS):
             async with connection.transaction(readonly=True):
                 rows = [row async for row in store.stream_ledger(connection, shard)]
             found += few(f"a fault of {events_topic(service)}/{shard}", _events(rows, told[shard]))
-            there = set(asked)
+            requests = [row for row in rows if row.target]
             missing = [
                 row.position
-                for row in rows
-                if row.target
-                and row.position > gone.get((service, shard), (0, 0))[1]
+                for row in requests
+                if row.position > gone.get((service, shard), (0, 0))[1]
                 and (shard_of(row.target, SHARDS), event_id("g1", service, shard, row.position), row.body) not in there
             ]
             found += few(f"a request of {service}'s shard {shard} that was not sent", missing)
+            often = {row.position: taken[event_id("g1", service, shard, row.position)] for row in requests}
+            found += few(
+                f"a request of {service}'s shard {shard} that was not taken in once", [one for one in often.items() if one[1] != 1]
+            )
     await connection.execute("RESET search_path")
     return found
+
+
+async def _taken(connection: asyncpg.Connection, service: str) -> Counter[str]:
+    """How often a message on a service's own topic of commands was taken in, by its id."""
+    query = "SELECT message_id, count(*) AS times FROM journal WHERE topic = $1 AND outcome <> 'ignored' GROUP BY message_id"
+    return Counter({row["message_id"]: row["times"] for row in await connection.fetch(query, commands_topic(service))})
+
+
+def _disordered(service: str, records: Iterable[tuple[int, str, bytes | None]]) -> Iterator[str]:
+    """The requests that first came after a later one of the same shard."""
+    reached: Counter[tuple[int, str]] = Counter()
+    seen: set[str] = set()
+    for partition, name, _ in records:
+        generation, _, of = name.partition("/")
+        if generation != "g1" or not of.startswith(f"{service}/") or name in seen:
+            continue
+        seen.add(name)
+        shard, position = of.split("/")[1:]
+        if int(position) < reached[partition, shard]:
+            yield f"{name} on partition {partition}"
+        reached[partition, shard] = max(reached[partition, shard], int(position))
 
 
 def _events(rows: Sequence[store.LedgerRow], records: Sequence[ConsumerRecord]) -> list[str]:
