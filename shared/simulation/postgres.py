@@ -192,7 +192,7 @@ class Postgres:
             self.loop.in_the_world(SILENCE_SECONDS, self._if_silent, session, session.spoke)
 
     def _effect(self, session: Session, what: str, args: Sequence[Any]) -> Any:
-        if what == "ROLLBACK":
+        if what == "ROLLBACK" or (what == "COMMIT" and session.failed):  # an aborted transaction is rolled back, without a word
             self._over(session)
             return None
         if session.failed:

@@ -55,6 +55,8 @@ class Transaction:
     schema: Schema
     written: dict[Place, dict[Key, Row | None]] = field(default_factory=dict)
     """None for a row that was deleted."""
+    inserted: list[tuple[str, int, Key]] = field(default_factory=list)
+    """Which of them must not have been there before."""
 
     def get(self, table: str, shard: int, key: Key) -> Row | None:
         """A row as this transaction sees it."""
@@ -85,12 +87,13 @@ class Transaction:
         if self.get(table, shard, key) is not None:
             raise asyncpg.UniqueViolationError(f"{table} has a row {key} of shard {shard} already")
         self.put(table, shard, key, row)
+        self.inserted.append((table, shard, key))
 
     def commit(self) -> None:
         """What was written is there for all."""
-        for (table, shard), written in self.written.items():
-            if table in APPEND_ONLY and (twice := written.keys() & self.schema.rows(table, shard).keys()):
-                raise asyncpg.UniqueViolationError(f"{table} has a row {min(twice)} of shard {shard} already")
+        for table, shard, key in self.inserted:  # somebody else may have, meanwhile: there it would have waited for us
+            if key in self.schema.rows(table, shard):
+                raise asyncpg.UniqueViolationError(f"{table} has a row {key} of shard {shard} already")
         for (table, shard), written in self.written.items():
             committed = self.schema.rows(table, shard)
             for key, row in written.items():
@@ -99,8 +102,6 @@ class Transaction:
                 else:
                     committed[key] = row
 
-
-APPEND_ONLY = frozenset({"journal", "ledger"})
 
 Effect = Callable[..., Any]
 """Given the transaction, the clock and the statement's parameters, what it returns."""

@@ -5,7 +5,8 @@ Of the eleven things that must hold (numbered here as in the list of them): 1 to
 
 import json
 from collections import defaultdict
-from collections.abc import Mapping
+from collections.abc import Callable, Iterable, Mapping
+from datetime import datetime, timedelta
 from typing import Any
 
 from shared.contract.machine import SETTLING, TimerDue
@@ -23,14 +24,17 @@ from shared.simulation.postgres import Session
 from shared.simulation.tables import Schema, Transaction
 from tests.simulation.violation import Violation
 
+OFF_MAX = timedelta(minutes=15)
+"""So far from the true time nothing is decided: two clocks that are off alike by less are believed, one alone is not."""
 DECIDED = frozenset({Outcome.ACCEPTED, Outcome.REFUSED})
 
 
 class Audit:
     """One service's shard, as it must be."""
 
-    def __init__(self, mind: Mind, reader: Reader, shard: int) -> None:
-        self.mind, self.shard = mind, shard
+    def __init__(self, mind: Mind, reader: Reader, shard: int, clock: Callable[[], datetime]) -> None:
+        """`clock`: the time that it really is."""
+        self.mind, self.shard, self.clock = mind, shard, clock
         self.proof = proof._Proof(mind, shard)
         self.replay = Replay(mind, reader, shard, Known({}))
         self.offsets: dict[tuple[str, str], int] = {}
@@ -67,13 +71,16 @@ class Audit:
             self.proof.head(head_of(head, self.shard))
         except proof.ProofFailed as failed:
             raise self.failed(2, str(failed)) from failed
-        self._states(schema, written.get("state", {}))
-        self._timers(schema, written)
+        changed = {(row["kind"], row["stream"]) for row in ledger.values()} | written.get("state", {}).keys()
+        self._states(schema, changed)
+        self._timers(schema, changed)
 
     def _entry(self, schema: Schema, row: Mapping[str, Any], ledger: Mapping[int, Any]) -> None:
         facts = [ledger[at] for at in range(row["first_position"], row["first_position"] + row["events"])] if row["events"] else []
         entry = journal_row(row)
         self._once(schema, row)
+        if abs(row["now"] - self.clock()) > OFF_MAX:
+            raise self.failed(7, f"entry {row['entry']} was decided at {row['now']}, when it was {self.clock()}")
         if entry.type == TimerDue.type:
             self._timer(row)
         if row["policy"] not in self.replay.batch.known.policies:
@@ -95,7 +102,7 @@ class Audit:
         if row["topic"]:
             incarnation = json.loads(schema.head(self.shard)["incarnations"])[row["topic"]]
             place = row["topic"], incarnation
-            expected = self.offsets.get(place, row["offset"])
+            expected = self.offsets.get(place, 0)
             if row["offset"] != expected:
                 raise self.failed(1, f"entry {row['entry']} is {row['topic']} from {row['offset']}, but it was read up to {expected}")
             self.offsets[place] = row["until"]
@@ -115,26 +122,27 @@ class Audit:
         if due.due_at > row["now"]:
             raise self.failed(7, f"{due.timer} of {row['stream']} fired at {row['now']}, before {due.due_at}")
         live = self.proof.streams.get((row["kind"], row["stream"]))
-        wanted = self.mind.streams[row["kind"]].timers(live.state).get(due.timer) if live else None
+        wanted = timers_of(self.mind, live).get(due.timer) if live else None
         if wanted is None or (wanted.due_at, wanted.generation) != (due.due_at, due.generation):
             raise self.failed(7, f"{due.timer} of {row['stream']} fired of generation {due.generation}, and {wanted} is wanted")
         self.fired.add(fired)
 
-    def _states(self, schema: Schema, states: Mapping[Any, Any]) -> None:
-        for key, row in states.items():
-            live = self.proof.streams.get(key)
-            if live is None or store.state_bytes(self.mind, live) != row["body"]:
+    def _states(self, schema: Schema, changed: Iterable[Any]) -> None:
+        states = schema.rows("state", self.shard)
+        for key in changed:
+            live, row = self.proof.streams.get(key), states.get(key)
+            if live is None or row is None or store.state_bytes(self.mind, live) != row["body"]:
                 raise self.failed(3, f"the state of {key} is not the fold of its events")
             if (row["version"], row["parked"], row["waiting"]) != (live.version, live.parked, live.waiting):
                 raise self.failed(3, f"{key} is stored as {row['version'], row['parked'], row['waiting']}, not {live}")
         if len(schema.rows("state", self.shard)) != len(self.proof.streams):
             raise self.failed(3, "not every stream has a state")
 
-    def _timers(self, schema: Schema, written: Mapping[str, Any]) -> None:
+    def _timers(self, schema: Schema, changed: Iterable[Any]) -> None:
         stored: dict[Any, dict[str, Any]] = defaultdict(dict)
         for (kind, stream, timer), row in schema.rows("timers", self.shard).items():
             stored[kind, stream][timer] = row["due_at"], row["generation"]
-        for key in written.get("state", {}):
+        for key in changed:
             live = self.proof.streams[key]
             wanted = timers_of(self.mind, live)
             if {name: (timer.due_at, timer.generation) for name, timer in wanted.items()} != stored.get(key, {}):

@@ -2,15 +2,19 @@
 
 import asyncio
 import json
+from collections import Counter as Counted
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
 from shared.contract.envelope import SERVICES, commands_topic, events_topic, text_headers
 from shared.machine.bytes import LedgerRow
+from shared.machine.fault import ProofFailed
 from shared.machine.head import Seen
+from shared.machine.mind import Timer
 from shared.machine.records import NotAnEvent, event_headers, read_event, request_headers
 from shared.machine.stored import head_of, ledger_row
-from tests.simulation.minds import KILLS, Note
+from tests.simulation.deserved import Deserts, told
+from tests.simulation.minds import KILLS, Counter
 from tests.simulation.violation import Violation
 
 if TYPE_CHECKING:
@@ -33,13 +37,14 @@ async def settled(town: "Town") -> None:
         raise Violation(11, f"long after the faults stopped: {'; '.join(left[:4])}")
     for topics in map(events_topic, town.minds):
         _on_the_topic(town, topics.partition(".")[0])
+    _states(town)
     _consumers(town)
     _projection(town)
     if town.house:
         town.people.ended()
     else:
         _domain(town)
-        _answers(town)
+    Deserts(town).look()
     if town.postgres.refused:
         raise Violation(6, f"a primary key had to step in: {town.postgres.refused[0]}")
 
@@ -109,6 +114,7 @@ def _on_the_topic(town: "Town", service: str) -> None:
 
 def _requests(town: "Town", service: str, asked: dict[int, dict[tuple[int, int], int]]) -> None:
     for target, rows in asked.items():
+        reached: Counted[int] = Counted()
         for record in town.all_records(commands_topic(service), target):
             said = text_headers(record.headers)
             if "ledger-shard" not in said or said.get("ce_source") != f"/{service}":
@@ -116,8 +122,12 @@ def _requests(town: "Town", service: str, asked: dict[int, dict[tuple[int, int],
             place = int(said["ledger-shard"]), int(said["ledger-position"])
             if place in rows:
                 row = ledger_row(town.postgres.schemas[service].rows("ledger", place[0])[place[1]])
-                if list(record.headers) == request_headers(row, "g1", service) and record.value == row.body:
-                    rows[place] += 1
+                if list(record.headers) != request_headers(row, "g1", service) or record.value != row.body:
+                    continue
+                if not rows[place] and place[1] < reached[place[0]]:
+                    raise Violation(4, f"{commands_topic(service)}/{target} has request {place} first after {reached[place[0]]}")
+                reached[place[0]] = max(reached[place[0]], place[1])
+                rows[place] += 1
         if missing := [place for place, times in rows.items() if not times]:
             raise Violation(4, f"{service}'s requests {missing[:5]} are not on {commands_topic(service)}/{target}")
         last = head_of(town.postgres.schemas[service].head(target), target).seen
@@ -154,44 +164,40 @@ def _projection(town: "Town") -> None:
                 raise Violation(4, f"the console's place in {service}/{shard} is not the ledger's end")
 
 
+def _states(town: "Town") -> None:
+    """3: every stream's state is the fold of its events, and its timers are those that it wants (7)."""
+    for (service, shard), audit in town.audits.items():
+        schema = town.postgres.schemas[service]
+        stored = {((kind, stream), name): Timer(row["due_at"], row["generation"])
+                  for (kind, stream, name), row in schema.rows("timers", shard).items()}  # fmt: skip
+        try:
+            for (kind, stream), row in schema.rows("state", shard).items():
+                audit.proof.state({"kind": kind, "stream": stream, **row})
+            audit.proof.timers(stored)
+        except ProofFailed as failed:
+            raise Violation(3, str(failed)) from failed
+
+
 def _domain(town: "Town") -> None:
     """8: what one service added, the other counted; what was asked for was noted; what was counted was heard."""
+    asked: Counted[str] = Counted()
+    for whom, number in told(town):
+        asked[whom] += number
     for shard in range(town.shards):
         tallies = {key[1]: live for key, live in town.audits["intake", shard].proof.streams.items() if key[0] == "tally"}
         counts = {key[1]: live for key, live in town.audits["resolution", shard].proof.streams.items() if key[0] == "count"}
-        journal = town.postgres.schemas["resolution"].rows("journal", shard).values()
-        given_up = {row["stream"] for row in journal if row["reason"] == "given_up"}
-        for stream, count in counts.items():
-            if count.parked or count.waiting or stream in given_up:
+        kept_out = {
+            row["stream"] for service in town.minds for row in town.postgres.schemas[service].rows("journal", shard).values()
+            if row["reason"] in {"given_up", "stream_waiting"}
+        }  # fmt: skip
+        for stream, tally in tallies.items():
+            count = counts.get(stream)
+            counted, stands = (count.state, count.parked or count.waiting) if count else (Counter(), 0)
+            if tally.parked or tally.waiting or stands or stream in kept_out:
                 continue
-            if count.state.total != tallies[stream].state.added:
-                raise Violation(8, f"{stream} added {tallies[stream].state.added}, and {count.state.total} were counted")
-            if not tallies[stream].parked and count.state.times != tallies[stream].state.heard:
-                raise Violation(8, f"{stream} was counted {count.state.times} times, and heard of {tallies[stream].state.heard}")
-
-
-def _answers(town: "Town") -> None:
-    """9: whoever asked was answered as the ledger says, once for all, however often they asked."""
-    journalled: dict[tuple[str, int, int], str] = {}
-    for service in town.minds:
-        for shard in range(town.shards):
-            for row in town.postgres.schemas[service].rows("journal", shard).values():
-                if row["type"] == Note.type and row["outcome"] == "accepted" and row["topic"] and b"ledger-shard" not in row["headers"]:
-                    raise Violation(8, f"{service}/{shard}, entry {row['entry']}: what only our own services say was taken from outside")
-                for offset in range(row["offset"], row["until"]) if row["topic"] else ():
-                    place = row["topic"], row["partition"], offset
-                    if row["topic"].partition(".")[0] in (service, "complaints"):
-                        journalled[place] = row["outcome"]
-    for message in town.people.sent:
-        if message.topic.endswith(".events"):
-            continue
-        taken = [offset for offset, record in enumerate(town.all_records(message.topic, message.partition)) if _is(record, message)]
-        outcomes = [journalled.get((message.topic, message.partition, offset)) for offset in taken]
-        if None in outcomes or len(outcomes) < message.taken:
-            raise Violation(1, f"{message.name} was taken {message.taken} times, and journalled as {outcomes}")
-        if sum(outcome in ("accepted", "passed_on") for outcome in outcomes[1:]) and "passed_on" not in outcomes:
-            raise Violation(9, f"{message.name} was accepted again: {outcomes}")
-
-
-def _is(record: Any, message: Any) -> bool:
-    return record.value == message.value and list(record.headers) == list(message.headers) and record.key == message.key
+            if counted.total != tally.state.added:
+                raise Violation(8, f"{stream} added {tally.state.added}, and {counted.total} were counted")
+            if counted.times != tally.state.heard:
+                raise Violation(8, f"{stream} was counted {counted.times} times, and heard of {tally.state.heard}")
+            if asked[str(stream)] != tally.state.noted:
+                raise Violation(8, f"{stream} was told {asked[str(stream)]}, and noted {tally.state.noted}")

@@ -13,7 +13,20 @@ from shared.contract.said import Command, Event, by_type
 from shared.machine.mind import Context, Fact, Mind, Request, Stream, Timer
 from shared.simulation.loop import PROCESS, Killed
 
-FAILS, FAILS_ABROAD, FAILS_TO_TRANSLATE, KILLS = 13, 17, 19, 666
+FAILS, FAILS_ABROAD, FAILS_TO_TRANSLATE, FAILS_TO_EVOLVE, FAILS_TO_REACT, KILLS = 13, 17, 19, 23, 29, 666
+FAILING, FAILING_ABROAD = (FAILS, FAILS_TO_EVOLVE, FAILS_TO_REACT), (FAILS_ABROAD, FAILS_TO_TRANSLATE)
+"""The numbers on which one mind and the other raises."""
+
+
+def of_number(service: str, number: int) -> str:
+    """What becomes of an input about this number, once it is its turn."""
+    if service == "resolution":
+        return "parked:mind_failed" if number in FAILING_ABROAD else "accepted"
+    if number == KILLS:
+        return "parked:process_died"
+    if number in FAILING:
+        return "parked:mind_failed"
+    return "refused:too_many" if number < 0 else "accepted"
 
 
 class Add(Command):
@@ -124,6 +137,8 @@ class Counter:
 
 def evolve(state: Tally, event: Event) -> Tally:
     match event:
+        case Added(number=number) if number == FAILS_TO_EVOLVE:
+            raise KeyError("twenty-three")
         case Added(number=number, wake_at=None, snooze_at=None):
             return replace(state, added=state.added + number)
         case Added(number=number, wake_at=wake_at, snooze_at=snooze_at):
@@ -172,6 +187,8 @@ def timers(state: Tally) -> dict[str, Timer]:
 
 def react(fact: Fact) -> Sequence[Request]:
     match fact.event:
+        case Added(number=number) if number == FAILS_TO_REACT:
+            raise KeyError("twenty-nine")
         case Added(number=number, tell=UUID() as other):
             return [Request(other, Note(number=number))]
         case _:

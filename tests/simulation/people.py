@@ -2,7 +2,7 @@
 
 import asyncio
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from random import Random
 from typing import Any
 from uuid import UUID, uuid5
@@ -10,7 +10,7 @@ from uuid import UUID, uuid5
 from shared.contract.envelope import NAMESPACE, SUBMISSIONS, command_headers, commands_topic, key_of, shard_of
 from shared.contract.machine import DiscardParked, RetryParked
 from shared.contract.said import Command
-from tests.simulation.minds import FAILS, FAILS_ABROAD, FAILS_TO_TRANSLATE, KILLS, Add, Note, Submit
+from tests.simulation.minds import FAILING, FAILING_ABROAD, FAILS, KILLS, Add, Note, Submit, of_number
 
 HARMLESS = (1, 2, 3, 5, 7, 11)
 STREAMS = 6
@@ -26,8 +26,12 @@ class Message:
     key: bytes | None
     value: bytes | None
     headers: list[tuple[str, bytes]]
-    taken: int = 0
-    """How often Kafka acknowledged it."""
+    deserves: str
+    """The outcome that it must have when it is its turn, the first time: as `accepted`, `refused:too_many`."""
+    settles: bool = False
+    """Whether it is about something parked."""
+    offsets: list[int] = field(default_factory=list)
+    """Where Kafka has it."""
 
 
 class People:
@@ -35,6 +39,7 @@ class People:
 
     def __init__(self, town: Any, messages: int) -> None:
         self.town, self.random, self.left = town, Random(town.random.random()), messages
+        self.pause = self.random.choice((0.1, 0.4, 0.4, 2.0))
         self.sent: list[Message] = []
         self.streams = [uuid5(NAMESPACE, f"{town.seed}/{number}") for number in range(STREAMS)]
 
@@ -47,13 +52,13 @@ class People:
                 message = self._again() or self._new()
                 if message is not None:
                     self._send(message)
-            await asyncio.sleep(self.random.expovariate(1 / 0.4))
+            await asyncio.sleep(self.random.expovariate(1 / self.pause))
 
     def _send(self, message: Message) -> None:
         """It arrives, once or (where the acknowledgement is lost) more often."""
         for _ in range(self.random.choice((1, 1, 1, 1, 2))):
-            self.town.cluster.append(message.topic, message.partition, message.key, message.value, tuple(message.headers))
-            message.taken += 1
+            taken = self.town.cluster.append(message.topic, message.partition, message.key, message.value, tuple(message.headers))
+            message.offsets.append(taken.offset)
 
     def _again(self) -> Message | None:
         return self.random.choice(self.sent) if self.sent and self.random.random() < 0.1 else None
@@ -75,7 +80,7 @@ class People:
     def _number(self) -> int:
         drawn = self.random.random()
         if drawn < 0.06:
-            return self.random.choice((-1, 0, FAILS, FAILS_ABROAD, FAILS_TO_TRANSLATE))
+            return self.random.choice((-1, 0, *FAILING, *FAILING_ABROAD))
         if drawn < 0.06 + self.town.deadly:
             return KILLS
         return self.random.choice(HARMLESS)
@@ -84,26 +89,27 @@ class People:
         random, stream = self.random, self.random.choice(self.streams)
         command: Command
         if random.random() < 0.03:
-            command = Note(number=1)  # nobody may say it but our own services
+            command, deserves = Note(number=1), "refused:not_for_you"  # nobody may say it but our own services
         else:
             wakes = random.random() < 0.3
             delay = random.choice((0.0, 0.5, 3.0, 20.0)) if wakes else None
             command = Add(
-                number=self._number(), tell=random.choice(self.streams) if random.random() < 0.3 else None, wake_in=delay,
+                number=(number := self._number()), tell=random.choice(self.streams) if random.random() < 0.3 else None, wake_in=delay,
                 snooze_in=delay if wakes and random.random() < 0.7 else None,
             )  # fmt: skip
+            deserves = of_number("intake", number)
         known_as = self.random.choice(self.sent).name if self.sent and random.random() < 0.03 else name  # the same id, another body
         partition = shard_of(stream, self.town.shards)
         if random.random() < 0.05:
             partition = random.randrange(self.town.shards)
-        return Message(
-            known_as, commands_topic("intake"), partition, key_of(stream), command.to_bytes(), _headers(command, stream, known_as)
-        )
+        headers = _headers(command, stream, known_as)
+        return Message(known_as, commands_topic("intake"), partition, key_of(stream), command.to_bytes(), headers, deserves)
 
     def _submission(self, name: str) -> Message:
         command = Submit(ref=str(self.random.randrange(STREAMS)), number=self._number())
         partition = self.random.randrange(self.town.shards)
-        return Message(name, SUBMISSIONS, partition, None, command.to_bytes(), _headers(command, None, name))
+        deserves = of_number("intake", command.number)
+        return Message(name, SUBMISSIONS, partition, None, command.to_bytes(), _headers(command, None, name), deserves)
 
     def _settling(self, name: str) -> Message | None:
         """An operator sees to what is parked: lets it be decided once more, corrected or not, or gives it up."""
@@ -121,7 +127,7 @@ class People:
             command = RetryParked(shard=shard, entry=row["entry"], reason="it is mended", body=body)
         stream = self.town.readers[service].shard_stream(shard)
         headers = _headers(command, stream, name)
-        return Message(name, commands_topic(service), shard, key_of(stream), command.to_bytes(), headers)
+        return Message(name, commands_topic(service), shard, key_of(stream), command.to_bytes(), headers, "accepted", settles=True)
 
     def _broken(self, name: str) -> Message:
         """What can't be read, or says that it is what it is not."""
@@ -135,7 +141,8 @@ class People:
             headers = [(key, f"g1/intake/{shard}/{position}".encode() if key == "ce_id" else text) for key, text in headers]
             topic = commands_topic("intake")
             value = Add(number=1).to_bytes()
-        return Message(name, topic, random.randrange(self.town.shards), random.choice((None, key_of(stream), b"\x00")), value, headers)
+        key = random.choice((None, key_of(stream), b"\x00"))
+        return Message(name, topic, random.randrange(self.town.shards), key, value, headers, "parked:undecodable")
 
 
 def _headers(command: Command, stream: UUID | None, name: str) -> list[tuple[str, bytes]]:

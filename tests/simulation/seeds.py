@@ -14,8 +14,9 @@ from random import seed as seed_all
 import structlog
 
 from tests.simulation.faults import Trouble
-from tests.simulation.guards import GUARDS
+from tests.simulation.guards import GUARDS, SHOWS
 from tests.simulation.town import Town
+from tests.simulation.violation import Violation
 
 TRACED_LINES = 60
 CHUNK = 25
@@ -28,6 +29,8 @@ class Ran:
     seed: int
     digest: str = ""
     failure: str = ""
+    number: int = 0
+    """Which of the things that must hold does not."""
     trace: tuple[str, ...] = ()
     inputs: int = 0
     seconds: float = 0.0
@@ -49,7 +52,8 @@ def run(seed: int, *, trace: bool = False, without: str = "") -> Ran:
             digest = town.run(Trouble())
     except Exception as error:
         lines = tuple((town.traced or [])[-TRACED_LINES:])
-        return Ran(seed, failure=f"{type(error).__name__}: {error}", trace=lines, inputs=town.inputs, seconds=town.loop.time())
+        number, failure = error.number if isinstance(error, Violation) else 0, f"{type(error).__name__}: {error}"
+        return Ran(seed, failure=failure, number=number, trace=lines, inputs=town.inputs, seconds=town.loop.time())
     return Ran(seed, digest, trace=tuple(town.traced or ()), inputs=town.inputs, seconds=town.loop.time())
 
 
@@ -69,10 +73,14 @@ def run_all(seeds: Iterable[int], jobs: int, without: str = "") -> Iterator[Ran]
 
 
 def missed(guard: str, most: int) -> tuple[str, int, str]:
-    """Takes a guard away until the simulation notices: the guard, after how many seeds, and what gave its absence away; or nothing."""
+    """Takes a guard away until the simulation finds what it is there for, in a seed in which all holds with it.
+
+    Returns the guard, after how many seeds, and what gave its absence away; or nothing.
+    """
     for seed in range(most):
-        if failure := run(seed, without=guard).failure:
-            return guard, seed + 1, failure
+        ran = run(seed, without=guard)
+        if ran.number in SHOWS[guard] and not run(seed).failure:
+            return guard, seed + 1, ran.failure
     return guard, most, ""
 
 

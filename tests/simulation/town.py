@@ -28,6 +28,7 @@ from shared.simulation.tables import CLUSTER, STATEMENTS, Statement, Transaction
 from tests.simulation.audit import Audit
 from tests.simulation.end import settled
 from tests.simulation.house import House
+from tests.simulation.limits import drawn
 from tests.simulation.minds import INTAKE, RESOLUTION
 from tests.simulation.people import People
 
@@ -109,7 +110,9 @@ class Town:
         self.minds: dict[str, Mind] = {mind.service: mind for mind in (REAL_MINDS if self.house else (INTAKE, RESOLUTION))}
         self.readers = {name: Reader(mind, self.shards, (SUBMISSIONS,), "g1") for name, mind in self.minds.items()}
         self.audits = {
-            (name, shard): Audit(mind, self.readers[name], shard) for name, mind in self.minds.items() for shard in range(self.shards)
+            (name, shard): Audit(mind, self.readers[name], shard, self.loop.now)
+            for name, mind in self.minds.items()
+            for shard in range(self.shards)
         }
         self.people = House(self, self.random.choice((1, 2))) if self.house else People(self, self.random.choice((6, 12, 12, 25, 60)))
         self.members = [
@@ -188,7 +191,8 @@ class Town:
     def run(self, trouble: Callable[["Town"], Any]) -> str:
         """Everything, to the end. What it found is raised; its digest."""
         try:
-            self.loop.run(self._live(trouble))
+            with drawn(Random(f"limits {self.seed}")):
+                self.loop.run(self._live(trouble))
         finally:
             self.over = True
         for (service, shard), _ in self.audits.items():

@@ -8,6 +8,7 @@ from aiokafka import AIOKafkaConsumer, ConsumerRecord, TopicPartition
 
 from shared.contract.envelope import SERVICES, commands_topic, event_id, events_topic, shard_of, text_headers
 from shared.machine import store
+from shared.machine.bytes import unpack_headers
 from shared.machine.records import NotAnEvent, read_event
 from tests.faults.chaos import checks
 from tests.faults.chaos.checks import few
@@ -75,9 +76,10 @@ async def relayed(connection: asyncpg.Connection, kafka: str, gone: checks.Gone 
 
 
 async def _taken(connection: asyncpg.Connection, service: str) -> Counter[str]:
-    """How often a message on a service's own topic of commands was taken in, by its id."""
-    query = "SELECT message_id, count(*) AS times FROM journal WHERE topic = $1 AND outcome <> 'ignored' GROUP BY message_id"
-    return Counter({row["message_id"]: row["times"] for row in await connection.fetch(query, commands_topic(service))})
+    """How often each row of a service's ledger was taken in as a request, by its id."""
+    query = "SELECT headers FROM journal WHERE topic = $1 AND outcome <> 'ignored' AND position('ledger-shard'::bytea IN headers) > 0"
+    rows = await connection.fetch(query, commands_topic(service))
+    return Counter(text_headers(unpack_headers(row["headers"]))["ce_id"] for row in rows)
 
 
 def _disordered(service: str, records: Iterable[tuple[int, str, bytes | None]]) -> Iterator[str]:

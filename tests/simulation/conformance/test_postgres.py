@@ -101,6 +101,21 @@ def nothing() -> store.TimerChanges:
 # ---- what is written is there ----------------------------------------------------------------------------------------------
 
 
+def test_to_commit_what_was_aborted_writes_nothing_and_says_nothing(run):
+    async def body(connect):
+        pool, head = await owned(connect)
+        bench = Bench()
+        batch = batch_of(bench, head, bench.ask(Add(number=3), stream_in(0)))
+        async with pool.acquire() as connection:
+            async with connection.transaction():
+                await store.write(connection, batch, nothing())
+                with suppress(asyncpg.UniqueViolationError):
+                    await store.write(connection, batch, nothing())
+            assert (await store.read_head(connection, 0)).entry == head.entry
+
+    run(body)
+
+
 def test_what_a_batch_writes_is_read_again(run):
     async def body(connect):
         pool, head = await owned(connect)
