@@ -15,6 +15,9 @@ from tests.shared.machine.tally import Add
 TOPICS = (commands_topic("intake"), events_topic("intake"))
 A_ROW = "(SELECT min(entry) FROM intake.journal WHERE shard = 0 AND topic <> '')"
 
+TOLD = 6
+"""So many requests."""
+A_REQUEST = "(SELECT shard, entry FROM intake.journal WHERE position('ledger-shard'::bytea IN headers) > 0 LIMIT 1)"
 FIRED_AGAIN = """
 INSERT INTO intake.journal
 SELECT shard, entry + 100000, topic, partition, "offset", until, message_id, type, kind, stream, key, headers, body, sent_ms, now, policy,
@@ -30,7 +33,8 @@ async def done(servers):
     await live.start()
     await live.ready()
     await live.send(*adds(80), (Add(number=1, wake_in_seconds=0.2), STREAMS[0]))
-    await until(lambda: is_so(live.events("intake.Added.v1"), 81))
+    await live.send(*((Add(number=2, then_tell=STREAMS[n + 1]), STREAMS[n]) for n in range(TOLD)))
+    await until(lambda: is_so(live.events("intake.Added.v1"), 81 + 2 * TOLD))
     await until(lambda: is_so(live.events("intake.Woken.v1"), 1))
     await until(live.relayed)
     await live.stop()
@@ -49,9 +53,10 @@ async def found(live, *done_to_it):
         for statement in done_to_it:
             await owner.execute(statement)
         return [
-            *await checks.journalled(owner, await topics.ends(kafka, TOPICS)),
+            *await checks.journalled(owner, await topics.ends(kafka, TOPICS), services=("intake",)),
             *await checks.kept(owner, sent),
             *await checks.timers(owner),
+            *await checks.deserved(owner),
             *await topics.relayed(owner, kafka),
         ]
     finally:
@@ -71,6 +76,8 @@ async def test_of_what_is_well_nothing_is_said(done):
         (FIRED_AGAIN, "fired more than once"),
         ("UPDATE intake.ledger SET body = 'another' WHERE shard = 0 AND position = 2", "another position 2 than the ledger"),
         ("DELETE FROM intake.ledger WHERE shard = 0 AND position = 2", "a fault of intake.events/0"),
+        (f"UPDATE intake.journal SET outcome = 'parked', reason = 'process_died' WHERE shard = 0 AND entry = {A_ROW}", "not deserve"),
+        (f"DELETE FROM intake.journal WHERE (shard, entry) = {A_REQUEST}", "that was not taken in once"),
     ],
 )  # fmt: skip
 async def test_what_is_not_as_it_must_be_is_found(done, statement, words):
@@ -84,6 +91,23 @@ async def test_a_record_on_an_events_topic_that_is_no_event_is_found(done):
         await producer.send(topic, records[-1].value, key=records[-1].key, partition=0, headers=[*records[-1].headers][:-1])
         await producer.flush()
     assert "is no event" in " ".join(await found(done))
+
+
+def test_a_request_that_came_before_an_earlier_one_is_found():
+    first, later = (f"g1/intake/1/{position}" for position in (3, 5))
+    told = [(0, later, b""), (0, first, b""), (1, first, b""), (0, later, b""), (0, "m1", b"")]
+    assert list(topics._disordered("intake", told)) == [f"{first} on partition 0"]
+
+
+async def test_a_complaint_that_was_told_is_received_once(done):
+    owner = await done.owner()
+    try:
+        assert await checks.received(owner, []) == []
+        assert "never received" in " ".join(await checks.received(owner, [STREAMS[0]]))
+        await owner.execute("UPDATE intake.ledger SET type = 'intake.ComplaintReceived.v1' WHERE stream = $1", STREAMS[0])
+        assert "received more than once" in " ".join(await checks.received(owner, [STREAMS[0]]))
+    finally:
+        await owner.close()
 
 
 def answers(done, *told):

@@ -5,7 +5,7 @@ from collections import defaultdict
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
-from shared.contract.envelope import SUBMISSIONS, commands_topic, event_id, text_headers
+from shared.contract.envelope import commands_topic, event_id, text_headers
 from shared.machine.bytes import unpack_headers
 from tests.simulation.minds import Added, of_number
 from tests.simulation.people import Message
@@ -100,8 +100,8 @@ class Deserts:
         if row["body"] == USURPED:
             return frozenset({"parked:undecodable"})
         if self.town.house:
-            told_as_it_is = row["topic"] != SUBMISSIONS or row["key"] is not None  # some of those that tell can't write
-            return frozenset({"accepted", "passed_on", "refused:" + row["reason"]} if told_as_it_is else {"parked:undecodable"}) | LATE
+            good = {"accepted", "passed_on", "refused:" + row["reason"]}
+            return frozenset(good if _is_json(row["body"]) else {"parked:undecodable"}) | LATE
         return frozenset({of_number(service, _number(row))}) | HELD
 
     def _ignored(self, at: At, row: Row) -> frozenset[str]:
@@ -147,6 +147,15 @@ class Deserts:
 
 def _if_settling(message: Message) -> frozenset[str]:
     return frozenset({"refused:not_parked", "refused:stands_as_it_is"}) if message.settles else frozenset()
+
+
+def _is_json(body: bytes | None) -> bool:
+    """Some of those who tell complaints break off."""
+    try:
+        json.loads(body or b"")
+    except ValueError:
+        return False
+    return True
 
 
 def _number(row: Row) -> int:

@@ -87,6 +87,7 @@ async def journalled(
     connection: asyncpg.Connection,
     ends: dict[tuple[str, int], tuple[int, int]],
     gone: Gone = NOTHING,
+    services: Sequence[str] = SERVICES,
 ) -> list[str]:
     """Every record of every topic is in its reader's journal once, by (topic, partition, offset).
 
@@ -94,9 +95,10 @@ async def journalled(
         connection: Into the database.
         ends: What Kafka has.
         gone: What it had, and has no more.
+        services: Those that are at work.
     """
     found: list[str] = []
-    for service in SERVICES:
+    for service in services:
         rows = await connection.fetch(
             f"SELECT shard, entry, topic, partition, \"offset\", until FROM {service}.journal WHERE topic <> ''"
             " ORDER BY topic, partition, entry"

@@ -4,7 +4,6 @@ import asyncio
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from statistics import median
 
 from shared.contract.envelope import SERVICES
 from tests.faults.chaos.faults import Faults
@@ -124,8 +123,3 @@ class Recoveries:
     def note(self, what: str, seconds: float) -> None:
         """It took so long."""
         self.seconds.setdefault(what, []).append(seconds)
-
-
-def rows(seconds: Mapping[str, Sequence[float]]) -> list[tuple[str, int, float, float, float | None]]:
-    """What was measured: the fault, how often, the median, the longest, the goal."""
-    return [(what, len(of), median(of), max(of), GOALS.get(what)) for what, of in sorted(seconds.items())]
