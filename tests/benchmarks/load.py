@@ -20,11 +20,16 @@ Told = tuple[str, UUID, bytes, list[tuple[str, bytes]]]
 """A record's topic, stream, body and headers."""
 
 
-def notes(count: int, run: str, streams: int = STREAMS) -> Iterable[Told]:
-    """Notes for the small mind, dealt over the streams."""
-    of = [uuid5(NAMESPACE, f"bench/{number}") for number in range(streams)]
+def streams(count: int) -> list[UUID]:
+    """What the notes are about: the same in every run."""
+    return [uuid5(NAMESPACE, f"bench/{number}") for number in range(count)]
+
+
+def notes(count: int, run: str, of: int = STREAMS) -> Iterable[Told]:
+    """Notes for the small mind, dealt over so many streams."""
+    about = streams(of)
     for n in range(count):
-        stream = of[n % streams]
+        stream = about[n % of]
         body = Note(id=uuid5(NAMESPACE, f"{run}/{n}"), n=n, text=TEXT).to_bytes()
         headers = command_headers(Note.type, f"{run}/{n}", stream=stream, source="/bench", actor="system:bench", sent_at=AT)
         yield commands_topic("intake"), stream, body, headers

@@ -26,6 +26,8 @@ from tests.simulation.violation import Violation
 
 OFF_MAX = timedelta(minutes=15)
 """So far from the true time nothing is decided: two clocks that are off alike by less are believed, one alone is not."""
+AT_ONCE = frozenset({"not_for_you", "message_id_conflict", "stream_waiting"})
+"""Refusals that wait for nothing."""
 DECIDED = frozenset({Outcome.ACCEPTED, Outcome.REFUSED})
 
 
@@ -81,6 +83,7 @@ class Audit:
         self._once(schema, row)
         if abs(row["now"] - self.clock()) > OFF_MAX:
             raise self.failed(7, f"entry {row['entry']} was decided at {row['now']}, when it was {self.clock()}")
+        self._in_turn(row)
         if entry.type == TimerDue.type:
             self._timer(row)
         if row["policy"] not in self.replay.batch.known.policies:
@@ -113,6 +116,13 @@ class Audit:
             if once in self.decided:
                 raise self.failed(9, f"message {row['message_id']} was decided at entry {self.decided[once]}, and again at {row['entry']}")
             self.decided[once] = row["entry"]
+
+    def _in_turn(self, row: Mapping[str, Any]) -> None:
+        """What comes behind something parked is not decided before it."""
+        live = self.proof.streams.get((row["kind"], row["stream"]))
+        decided = row["outcome"] == "accepted" or (row["outcome"] == "refused" and row["reason"] not in AT_ONCE)
+        if row["topic"] and decided and live is not None and (live.parked or live.waiting):
+            raise self.failed(1, f"entry {row['entry']} was decided, though {row['stream']} waits for entry {live.parked}")
 
     def _timer(self, row: Mapping[str, Any]) -> None:
         due = decode(TimerDue, row["body"])

@@ -22,7 +22,6 @@ from shared.simulation.tables import Statement
 UNLOCKED = f"SELECT {store.HEAD_COLUMNS}, clock_timestamp() AS clock FROM head WHERE shard = $1"
 STATEMENTS[UNLOCKED] = Statement(STATEMENTS[f"{UNLOCKED} FOR UPDATE"].effect)
 LOCKED = f"{UNLOCKED} FOR UPDATE"
-PLACES = "SELECT service, position, hash FROM places WHERE shard = $1 ORDER BY service FOR UPDATE"
 
 GUARDS: dict[str, Callable[[], Any]] = {}
 SHOWS: dict[str, frozenset[int]] = {}
@@ -98,7 +97,7 @@ def message_ids() -> Iterator[None]:
         yield
 
 
-@_guard(4)
+@_guard(4, 11)
 def relay_order() -> Iterator[None]:
     """What was not acknowledged is sent again before anything else."""
 
@@ -126,7 +125,7 @@ def relay_place() -> Iterator[None]:
         yield
 
 
-@_guard(4)
+@_guard(4, 10)
 def hash_chain() -> Iterator[None]:
     """An event is taken in only if it follows from the one before."""
 
@@ -214,11 +213,4 @@ def waits_behind_what_is_parked() -> Iterator[None]:
 def same_body() -> Iterator[None]:
     """A message that says something else under an id that was used is in conflict, not repeated."""
     with patch.object(answering, "digest_of", lambda _: b"the same"):
-        yield
-
-
-@_guard(6, 10)
-def places_lock() -> Iterator[None]:
-    """Who projects locks its places."""
-    with patch.dict(STATEMENTS, {PLACES: Statement(STATEMENTS[PLACES].effect)}):
         yield
