@@ -20,7 +20,7 @@ EVENTS = frozenset(map(events_topic, SERVICES))
 
 @dataclass(frozen=True, slots=True)
 class Topics:
-    """What Kafka has."""
+    """What Kafka has, before anything is written to it."""
 
     ours: Collection[str]
     """All that this installation needs. Those that are not there are going to be made."""
@@ -78,16 +78,15 @@ def _loss(service: str, topic: str, there: Sequence[GoesOn]) -> str:
     return f"{what}: {where}, {had}. What was sent after that is lost: have its senders send again what was not answered"
 
 
-async def change(connection: asyncpg.Connection, head: Head, changes: Sequence[GoesOn], *, relayed: bool) -> None:
-    """Writes it down for one shard, in one transaction: where it goes on, and how far Kafka has its ledger.
+async def change(connection: asyncpg.Connection, head: Head, changes: Sequence[GoesOn]) -> None:
+    """Writes down for one shard where it goes on.
 
     The epoch is raised: a process that had the shard and knows nothing of this can't write any more.
 
     Args:
-        connection: In the service's schema, as the owner.
+        connection: In the service's schema, as the owner, in a transaction.
         head: As it is.
         changes: Those of `goes_on`.
-        relayed: Whether all of its ledger is on Kafka.
     """
     offsets, incarnations = dict(head.offsets), dict(head.incarnations)
     for one in changes:
@@ -96,25 +95,18 @@ async def change(connection: asyncpg.Connection, head: Head, changes: Sequence[G
             incarnations.pop(one.topic, None)
         else:
             offsets[one.topic] = one.at
-    async with connection.transaction():
-        await connection.execute(
-            "UPDATE head SET epoch = epoch + 1, offsets = $2, incarnations = $3 WHERE shard = $1",
-            head.shard, _json(offsets), _json(incarnations),
-        )  # fmt: skip
-        if head.position and relayed:
-            await connection.execute(
-                "INSERT INTO relayed (shard, position, at) VALUES ($1, $2, clock_timestamp()) ON CONFLICT DO NOTHING",
-                head.shard,
-                head.position,
-            )
+    await connection.execute(
+        "UPDATE head SET epoch = epoch + 1, offsets = $2, incarnations = $3 WHERE shard = $1",
+        head.shard, _json(offsets), _json(incarnations),
+    )  # fmt: skip
 
 
 async def look_at_places(connection: asyncpg.Connection, topics: Topics) -> None:
     """The console reads a topic from its beginning that is another one, or does not reach as far as it had read."""
     for row in await connection.fetch("SELECT service, shard, next_offset, incarnation FROM console.places WHERE incarnation <> ''"):
         topic = events_topic(row["service"])
-        beginning, end = topics.ranges[topic, row["shard"]]
-        if topics.ids[topic] != row["incarnation"] or not beginning <= row["next_offset"] <= end:
+        beginning, end = topics.ranges.get((topic, row["shard"]), (0, 0))
+        if topics.ids.get(topic) != row["incarnation"] or not beginning <= row["next_offset"] <= end:
             await connection.execute(
                 "UPDATE console.places SET next_offset = 0, incarnation = '' WHERE (service, shard) = ($1, $2)",
                 row["service"],

@@ -109,19 +109,19 @@ async def rebuild(task: Task, tell: Callable[[int, int], None] = lambda _done, _
         _must_be_meant(there, found, task)
         async with _marked(connection) as begin:
             heads = await _heads(connection, there.shards)
-            ours = topics_with(task.submissions)
             has = await _held(task, heads, await partitions(client))
             both = _Found(there.generation, heads, has)
             missing = sum(head.position for service in task.services for head in heads[service].values()) - sum(has.values())
-            topics = await _topics(client, task.kafka, ours)
+            topics = await _topics(client, task.kafka, topics_with(task.submissions))
             lost = losses([one for service, of in heads.items() for head in of.values() for one in _changes(task, service, head, topics)])
             if lost and not task.accepted:
                 raise Loses(lost, missing)
             await begin()
-            await connection.execute("UPDATE public.installation SET cluster_id = $1", found)
-            done = Done(found, await ensure(client, there.shards, task.submissions), sum(has.values()), lost=lost)
+            done = Done(found, there=sum(has.values()), lost=lost)
+            await _go_on(task, connection, heads, topics, done)
+            done.made = await ensure(client, there.shards, task.submissions)
             await _write(task, both, done, lambda: tell(done.written, missing))
-            await _go_on(task, connection, heads, await _topics(client, task.kafka, ours), done)
+            await _all_is_told(task, connection, heads)
     return done
 
 
@@ -217,13 +217,29 @@ async def _write(task: Task, found: _Found, done: Done, tell: Callable[[], None]
 
 
 async def _go_on(task: Task, connection: asyncpg.Connection, heads: Heads, topics: Topics, done: Done) -> None:
-    for service, of in heads.items():
+    """Writes down where everybody goes on, and in which cluster: all of it at once, and before anything is written to Kafka.
+
+    Where a topic is shorter than what was read of it, what is written takes offsets that were read, and must not be passed over.
+    """
+    async with connection.transaction():
+        await connection.execute("UPDATE public.installation SET cluster_id = $1", done.cluster_id)
+        for service, of in heads.items():
+            await use(connection, service)
+            for head in of.values():
+                changes = _changes(task, service, head, topics)
+                await change(connection, head, changes)
+                done.goes_on += changes
+        await look_at_places(connection, topics)
+
+
+async def _all_is_told(task: Task, connection: asyncpg.Connection, heads: Heads) -> None:
+    """Writes down that Kafka has these services' ledgers whole."""
+    for service in task.services:
         await use(connection, service)
-        for head in of.values():
-            changes = _changes(task, service, head, topics)
-            await change(connection, head, changes, relayed=service in task.services)
-            done.goes_on += changes
-    await look_at_places(connection, topics)
+        await connection.executemany(
+            "INSERT INTO relayed (shard, position, at) VALUES ($1, $2, clock_timestamp()) ON CONFLICT DO NOTHING",
+            [(head.shard, head.position) for head in heads[service].values() if head.position],
+        )
 
 
 def _changes(task: Task, service: str, head: Head, topics: Topics) -> list[GoesOn]:

@@ -1,6 +1,7 @@
 """Kafka lost its data: the topics are made again from the ledgers, and everybody goes on."""
 
 import asyncio
+import json
 
 import pytest
 from aiokafka.admin import RecordsToDelete
@@ -11,8 +12,9 @@ from deploy.install import InstallationDiffers, install
 from deploy.rebuild import topics as rebuilding
 from deploy.rebuild.events import ChangedRow, HoldsOther
 from deploy.rebuild.topics import Loses, Refused, Task, rebuild
-from deploy.topics import TOPICS, admin, partitions
+from deploy.topics import TOPICS, admin, ensure, partitions
 from shared.contract.envelope import SUBMISSIONS, commands_topic, events_topic, shard_of
+from shared.kafka import topic_ids
 from shared.machine.relay import Relay
 from tests.shared.machine.live import STREAMS, Live, adds, everything, is_so, producing, until
 from tests.shared.machine.tally import Add
@@ -50,6 +52,31 @@ async def wiped(live, *topics):
         gone = topics or TOPICS
         while there := set(gone) & (await partitions(client)).keys():
             await client.delete_topics(list(there))
+
+
+async def asked_in_vain(live, monkeypatch):
+    """Three requests were taken in; Kafka never took a fourth. The total is 4 + 2 * 3 + 1 until it is taken in, too."""
+    await worked(live, *adds(4), *[(Add(number=1, then_tell=STREAMS[1]), STREAMS[0])] * 3)
+    assert shard_of(STREAMS[0], live.shards) != shard_of(STREAMS[1], live.shards)
+
+    async def refuses(*_):
+        raise KafkaError
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Relay, "_send_by", refuses)
+        untold = await live.start()
+        await live.send((Add(number=1, then_tell=STREAMS[1]), STREAMS[0]))
+        await until(lambda: is_so(live.total(), 4 + 2 * 3 + 1))
+        await untold.stop()
+    live.members.clear()
+
+
+async def as_though_further(live, topic, by):
+    """As though this topic had been read so much further: Kafka was restored from older data, as the same topic."""
+    await live.execute(
+        "UPDATE head SET offsets = jsonb_set(offsets::jsonb, ARRAY[$1], to_jsonb((offsets::jsonb->>$1)::bigint + $2))::text"
+        " WHERE offsets::jsonb ? $1", topic, by,
+    )  # fmt: skip
 
 
 async def told(live):
@@ -131,25 +158,51 @@ async def test_what_may_be_lost_is_said_before_anything_is_changed(live):
 
 
 async def test_a_request_that_nobody_had_taken_in_is_sent_again_and_no_other(live, monkeypatch):
-    await worked(live, *adds(4), *[(Add(number=1, then_tell=STREAMS[1]), STREAMS[0])] * 3)
-    assert shard_of(STREAMS[0], live.shards) != shard_of(STREAMS[1], live.shards)
-
-    async def refuses(*_):
-        raise KafkaError
-
-    with monkeypatch.context() as patch:
-        patch.setattr(Relay, "_send_by", refuses)
-        untold = await live.start()
-        await live.send((Add(number=1, then_tell=STREAMS[1]), STREAMS[0]))
-        await until(lambda: is_so(live.total(), 4 + 2 * 3 + 1))
-        await untold.stop()
-    live.members.clear()
+    await asked_in_vain(live, monkeypatch)
     await wiped(live)
     done = await rebuild(task(live))
     assert done.asked == 1
     await live.start()
     await until(lambda: is_so(live.total(), 4 + 2 * 4))
     await live.prove()
+
+
+@pytest.mark.parametrize("further", [1, 1_000])
+@pytest.mark.parametrize("interrupted", [False, True])
+async def test_a_request_that_is_sent_again_to_a_topic_that_is_shorter_than_what_was_read_is_taken_in(
+    live, monkeypatch, further, interrupted
+):
+    await asked_in_vain(live, monkeypatch)
+    await as_though_further(live, commands_topic("intake"), further)
+
+    async def dies(*_):
+        raise InterruptedError
+
+    if interrupted:
+        with monkeypatch.context() as patch:
+            patch.setattr(rebuilding, "_all_is_told", dies)
+            with pytest.raises(InterruptedError):
+                await rebuild(task(live))
+    assert (await rebuild(task(live, accepted=not interrupted))).asked == 1
+    await live.start()
+    await until(lambda: is_so(live.total(), 4 + 2 * 4))
+    await live.prove()
+
+
+async def test_who_had_read_further_than_an_older_topic_reads_it_from_its_beginning_though_it_is_filled_beyond(live):
+    await worked(live, *adds(100))
+    await wiped(live, EVENTS)
+    async with admin(live.installation.kafka) as client:
+        await ensure(client, live.shards)
+        ids = await topic_ids(client._client, [EVENTS])
+    offsets, incarnations = json.dumps({EVENTS: 5}), json.dumps({EVENTS: ids[EVENTS]})
+    await live.execute("UPDATE resolution.head SET offsets = $1, incarnations = $2", offsets, incarnations)
+    places = "INSERT INTO console.places (service, shard, next_offset, incarnation) SELECT 'intake', shard, 5, $1 FROM head"
+    await live.execute(places, ids[EVENTS])
+    done = await rebuild(task(live))
+    assert {(one.service, one.topic, one.read, one.at, one.anew) for one in done.goes_on} == {("resolution", EVENTS, 5, 0, False)}
+    assert await live.fetchval("SELECT array_agg(DISTINCT offsets || incarnations) FROM resolution.head") == ["{}{}"]
+    assert await live.fetchval("SELECT array_agg(DISTINCT next_offset || incarnation) FROM console.places") == ["0"]
 
 
 async def test_nothing_is_written_while_somebody_is_at_work(live, monkeypatch):
