@@ -16,3 +16,5 @@ ComplaintId = Annotated[
 ]
 Service = Annotated[str | None, typer.Option("--service", metavar="NAME", help="Only this one: intake, resolution or rootcause.")]
 ShardNumber = Annotated[int | None, typer.Option("--shard", min=0, metavar="N", help="Only this one.")]
+Reason = Annotated[str, typer.Option("--reason", metavar="TEXT", help="Why. It is kept for ever: name nobody.", show_default=False)]
+Actor = Annotated[str, typer.Option("--actor", metavar="WHO", help="Who answers for it: a person, as in person:anna.")]

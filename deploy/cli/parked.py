@@ -11,7 +11,7 @@ import typer
 from deploy.cli import output, settling
 from deploy.cli.database import in_range, run
 from deploy.cli.exits import Exit, stop
-from deploy.cli.options import AsJson, Home, Service, ShardNumber
+from deploy.cli.options import Actor, AsJson, Home, Reason, Service, ShardNumber
 from deploy.cli.place import minds, stack_of
 from deploy.cli.settling import Seen
 from deploy.database import connected, installation, use
@@ -118,8 +118,6 @@ def show(
         _show(one)
 
 
-Reason = Annotated[str, typer.Option("--reason", metavar="TEXT", help="Why. It is kept for ever: name nobody.", show_default=False)]
-Actor = Annotated[str, typer.Option("--actor", metavar="WHO", help="Who answers for it: a person, as in person:anna.")]
 DryRun = Annotated[bool, typer.Option("--dry-run", help="Look only; send nothing.")]
 Wait = Annotated[int, typer.Option("--wait", min=0, max=settling.WAIT_MAX_SECONDS, metavar="SECONDS", help="Wait so long for the outcome.")]
 Place = Annotated[str, typer.Argument(metavar="SERVICE/SHARD/ENTRY", help="As `makegood parked list` shows it.")]

@@ -11,21 +11,25 @@ from typing import Annotated
 import asyncpg
 import typer
 from aiokafka.errors import KafkaError
+from pydantic import TypeAdapter, ValidationError
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
-from deploy.cli import output
+from deploy.cli import output, settling
 from deploy.cli.database import NOT_INSTALLED
 from deploy.cli.exits import Exit, stop
-from deploy.cli.options import AsJson, Home, Service
+from deploy.cli.options import Actor, AsJson, Home, Reason, Service
 from deploy.cli.place import home_of, minds, outside, settings
 from deploy.database import NOT_THE_OWNER, NOTHING_THERE
 from deploy.local import stack
 from deploy.rebuild.events import ChangedRow, HoldsOther
 from deploy.rebuild.topics import Done, Loses, Refused, Task, rebuild
 from deploy.topics import TopicsDiffer
+from shared.contract.in_words import in_words
+from shared.contract.values import ShortText
 from shared.machine.stored import Damaged
 
 DOING = "writing events"
+REASON: TypeAdapter[str] = TypeAdapter(ShortText)
 
 
 def register(app: typer.Typer) -> None:
@@ -47,6 +51,8 @@ def rebuild_(
         str, typer.Option(metavar="ID", help="The id of a new Kafka cluster that takes the place of the old one, which is gone for good.")
     ] = "",
     yes: Annotated[bool, typer.Option("--yes", help="Go on though something may be lost: without it, it is said what.")] = False,
+    reason: Reason = "",
+    actor: Actor = settling.OPERATOR,
     as_json: AsJson = False,
     home: Home = None,
 ) -> None:
@@ -56,16 +62,18 @@ def rebuild_(
     ledger: the same ids, the same bytes, in the same order; whoever reads them goes on where they were. Requests between complaints that
     nobody had taken in are sent again. What others had sent and no service had read is lost with Kafka: the services go on with what is
     there now. No service may run meanwhile; of the embedded stack only the servers are started for it. Interrupted, it is run again and
-    goes on. It refuses where a topic holds something else.
+    goes on. It refuses where a topic holds something else. Who said --yes, why, and to what, is kept in the database.
 
-    Example: makegood topics rebuild --yes
+    Example: makegood topics rebuild --yes --reason "the broker's disk died"
     """
+    settling.must_be_a_person(actor)
+    why = _reason(reason, accepted=yes)
     services, place = tuple(minds(service)), home_of(home)
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
     with _servers(place) as (kafka, owner_dsn), Progress(*columns, console=output.err(), disable=not output.err().is_terminal) as bar:
         shown = bar.add_task(DOING, total=None)
         began = time.monotonic()
-        task = Task(owner_dsn, kafka, settings().submission_topics, services, cluster, accepted=yes)
+        task = Task(owner_dsn, kafka, settings().submission_topics, services, cluster, yes, actor, why)
         done = _done(task, lambda so_far, of: bar.update(shown, completed=so_far, total=of))
         seconds = time.monotonic() - began
     if as_json:
@@ -77,6 +85,16 @@ def rebuild_(
         f"were sent again, {len(done.made)} topics are new. {_next()}",
         style="green",
     )
+
+
+def _reason(given: str, *, accepted: bool) -> str:
+    """Why, as it is kept. Ends the command where it can't be, or where what may be lost is accepted and nothing is said of why."""
+    if accepted and not given:
+        stop("Somebody answers for what may be lost: say why, too, with --reason TEXT.", Exit.USAGE)
+    try:
+        return REASON.validate_python(given) if given else ""
+    except ValidationError as error:
+        stop(f"That can't be a reason: it {in_words(error)}.", Exit.USAGE)
 
 
 def _next() -> str:
@@ -114,7 +132,7 @@ def _done(task: Task, tell: Callable[[int, int], None]) -> Done:
             output.say(f"{sentence}.")
         stop(
             f"Nothing was changed yet. {losing.events:,} events are to be written. What stands above would be lost, unless Kafka's old "
-            "data can be put back: if it can't, say --yes.", Exit.CONFLICT,
+            "data can be put back: if it can't, say --yes, and why: --reason TEXT.", Exit.CONFLICT,
         )  # fmt: skip
     except Refused as refused:
         stop(f"{_upper(refused)}.", Exit.CONFLICT)

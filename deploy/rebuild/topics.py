@@ -16,6 +16,7 @@ import asyncpg
 from aiokafka.admin import AIOKafkaAdminClient
 
 from deploy.database import Installation, connected, installation, use
+from deploy.rebuild import answered
 from deploy.rebuild.events import Writer, held, producing
 from deploy.rebuild.readers import EVENTS, GoesOn, Topics, change, goes_on, look_at_places, losses
 from deploy.roles import PROCESSES, role
@@ -79,6 +80,9 @@ class Task:
     """The id of a cluster that is to take the place of the installation's; empty for its own."""
     accepted: bool = False
     """Whether it is known that something may be lost."""
+    actor: str = ""
+    reason: str = ""
+    """Who answers for it, and why it is done."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,7 +122,12 @@ async def rebuild(task: Task, tell: Callable[[int, int], None] = lambda _done, _
                 raise Loses(lost, missing)
             await begin()
             done = Done(found, there=sum(has.values()), lost=lost)
-            await _go_on(task, connection, heads, topics, done)
+            async with connection.transaction():
+                await answered.begun(
+                    connection, actor=task.actor, reason=task.reason, services=task.services, lost=lost,
+                    clusters=(there.cluster_id, found),
+                )  # fmt: skip
+                await _go_on(task, connection, heads, topics, done)
             done.made = await ensure(client, there.shards, task.submissions)
             await _write(task, both, done, lambda: tell(done.written, missing))
             await _all_is_told(task, connection, heads)
@@ -221,25 +230,25 @@ async def _go_on(task: Task, connection: asyncpg.Connection, heads: Heads, topic
 
     Where a topic is shorter than what was read of it, what is written takes offsets that were read, and must not be passed over.
     """
-    async with connection.transaction():
-        await connection.execute("UPDATE public.installation SET cluster_id = $1", done.cluster_id)
-        for service, of in heads.items():
-            await use(connection, service)
-            for head in of.values():
-                changes = _changes(task, service, head, topics)
-                await change(connection, head, changes)
-                done.goes_on += changes
-        await look_at_places(connection, topics)
+    await connection.execute("UPDATE public.installation SET cluster_id = $1", done.cluster_id)
+    for service, of in heads.items():
+        await use(connection, service)
+        for head in of.values():
+            changes = _changes(task, service, head, topics)
+            await change(connection, head, changes)
+            done.goes_on += changes
+    await look_at_places(connection, topics)
 
 
 async def _all_is_told(task: Task, connection: asyncpg.Connection, heads: Heads) -> None:
-    """Writes down that Kafka has these services' ledgers whole."""
+    """Writes down that Kafka has these services' ledgers whole, and that all is done."""
     for service in task.services:
         await use(connection, service)
         await connection.executemany(
             "INSERT INTO relayed (shard, position, at) VALUES ($1, $2, clock_timestamp()) ON CONFLICT DO NOTHING",
             [(head.shard, head.position) for head in heads[service].values() if head.position],
         )
+    await answered.ended(connection)
 
 
 def _changes(task: Task, service: str, head: Head, topics: Topics) -> list[GoesOn]:

@@ -60,7 +60,9 @@ def test_all_of_kafka_is_lost_and_everybody_goes_on(ours):
         ours.ask(complaint, "AssignOwner", owner="person:anna")
         ours.ask(complaint, "AcceptOwnership")
     before = asyncio.run(until(lambda: caught_up(ours), CAUGHT_UP_SECONDS))
-    assert makegood(ours.home, "topics", "rebuild", "--yes").returncode == Exit.CONFLICT, "while everything runs it is refused"
+    assert makegood(ours.home, "topics", "rebuild", "--yes", "--reason", "lost").returncode == Exit.CONFLICT, (
+        "while everything runs it is refused"
+    )
     stack.stop(ours.home)
     shutil.rmtree(ours.home / "kafka")
 
@@ -72,7 +74,7 @@ def test_all_of_kafka_is_lost_and_everybody_goes_on(ours):
     losing = makegood(ours.home, "topics", "rebuild", "--cluster", cluster)
     assert losing.returncode == Exit.CONFLICT
     assert "complaints.submissions is begun anew: intake, shards 0 to 3" in losing.stderr
-    done = makegood(ours.home, "topics", "rebuild", "--cluster", cluster, "--yes", "--json")
+    done = makegood(ours.home, "topics", "rebuild", "--cluster", cluster, "--yes", "--reason", "the disk died", "--json")
     assert done.returncode == Exit.DONE, done.stderr
     assert json.loads(done.stdout)["written"] == sum(position for position, _ in before.values())
 
@@ -96,7 +98,7 @@ def test_where_only_the_data_was_wiped_it_is_the_same_cluster(ours):
     before = asyncio.run(until(lambda: caught_up(ours), CAUGHT_UP_SECONDS))
     stack.stop(ours.home)
     shutil.rmtree(ours.home / "kafka" / "data")
-    assert makegood(ours.home, "topics", "rebuild", "--yes").returncode == Exit.DONE
+    assert makegood(ours.home, "topics", "rebuild", "--yes", "--reason", "lost").returncode == Exit.DONE
     assert makegood(ours.home, "up", "--no-sample").returncode == Exit.DONE
     assert asyncio.run(until(lambda: caught_up(ours), CAUGHT_UP_SECONDS)).keys() == before.keys()
     ours.until(ours.submit(product="cake"), stage="own")

@@ -135,6 +135,21 @@ def test_a_wrong_choice_is_said_in_plain_words():
     assert done.err.endswith("Error: Invalid value for '--stage': 'nope' is not one of 'own', 'fix', 'deliver', 'retrain', 'settled'.\n")
 
 
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["--yes"], "say why, too, with --reason TEXT"),
+        (["--yes", "--reason", " "], "it is empty"),
+        (["--yes", "--reason", "no\x07"], "control character"),
+        (["--yes", "--reason", "the disk died", "--actor", "system:cron"], "--actor person:NAME"),
+    ],
+)
+def test_topics_are_made_again_only_where_a_person_says_why(words, said, tmp_path):
+    done = makegood("topics", "rebuild", "--home", tmp_path, *words)
+    assert done.code == Exit.USAGE
+    assert said in " ".join(done.err.split())
+
+
 def test_the_version_is_told():
     done = makegood("--version")
     assert (done.code, done.out) == (Exit.DONE, f"makegood {release()}\n")

@@ -21,6 +21,7 @@ from tests.shared.machine.tally import Add
 from tests.shared.machine.test_older import backed_up, restored
 
 EVENTS = events_topic("intake")
+BOSS = {"actor": "person:the.boss", "reason": "the disk died"}
 
 
 @pytest.fixture
@@ -32,7 +33,7 @@ async def live(servers):
 
 
 def task(live, **told):
-    return Task(live.installation.owner_dsn, live.installation.kafka, [SUBMISSIONS], **{"accepted": True, **told})
+    return Task(live.installation.owner_dsn, live.installation.kafka, [SUBMISSIONS], **{"accepted": True, **BOSS, **told})
 
 
 async def worked(live, *commands):
@@ -283,6 +284,37 @@ async def test_another_cluster_takes_the_place_of_a_lost_one_only_where_it_is_na
     assert await live.fetchval("SELECT cluster_id FROM public.installation") == mine
     await worked(live, *adds(10))
     assert await live.total() == 20
+
+
+async def test_who_accepted_what_and_why_is_kept_and_when_it_was_whole_again(live, monkeypatch):
+    await worked(live, *adds(20))
+    await wiped(live, commands_topic("intake"))
+    mine = await live.fetchval("SELECT cluster_id FROM public.installation")
+    await live.execute("UPDATE public.installation SET cluster_id = 'lost'")
+
+    async def dies(*_):
+        raise InterruptedError
+
+    with monkeypatch.context() as patch:
+        patch.setattr(rebuilding, "_write", dies)
+        with pytest.raises(InterruptedError):
+            await rebuild(task(live, cluster=mine))
+    kept = "SELECT row(actor, reason, services, cluster_before, cluster_after, ended_at IS NULL)::text FROM public.topics_rebuilt LIMIT 1"
+    said = '(person:the.boss,"the disk died","{intake,resolution,rootcause}",lost,%s,%s)'
+    assert await live.fetchval(kept) == said % (mine, "t")
+    [lost] = await live.fetchval("SELECT lost FROM public.topics_rebuilt")
+    assert lost.startswith("intake.commands is begun anew: intake, shards 0 to 3, had read the old one up to these offsets (0: ")
+    await rebuild(task(live, accepted=False, reason=""))
+    assert await live.fetchval(kept) == said % (mine, "f")
+    assert await live.fetchval("SELECT count(*) FROM public.topics_rebuilt WHERE lost = '{}' AND ended_at IS NOT NULL") == 1
+
+
+async def test_where_nothing_was_changed_nobody_is_said_to_have_changed_it(live):
+    await worked(live, *adds(20))
+    await wiped(live, commands_topic("intake"))
+    with pytest.raises(Loses):
+        await rebuild(task(live, accepted=False))
+    assert await live.fetchval("SELECT to_regclass('public.topics_rebuilt')") is None
 
 
 async def test_one_rebuild_at_a_time(live):

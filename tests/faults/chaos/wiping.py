@@ -35,7 +35,7 @@ async def wiped(fleet: Fleet, load: Load, names: Sequence[str], gone: dict[tuple
         async with admin(fleet.kafka) as client:
             while there := TOPICS.keys() & await partitions(client):
                 await client.delete_topics(list(there))
-        found += await checks.makegood(fleet.kafka, fleet.database, "topics", "rebuild", "--yes")
+        found += await checks.makegood(fleet.kafka, fleet.database, "topics", "rebuild", "--yes", "--reason", "chaos")
         for replica in running:
             replica.start()
         while not await fleet.all_ready():
