@@ -31,3 +31,11 @@ async def begun(
 async def ended(connection: asyncpg.Connection) -> None:
     """All is done that was begun, by this run and by those that were interrupted."""
     await connection.execute("UPDATE public.topics_rebuilt SET ended_at = clock_timestamp() WHERE ended_at IS NULL")
+
+
+async def interrupted(connection: asyncpg.Connection) -> set[str]:
+    """The services whose topics were begun to be made again, and need not be whole."""
+    if await connection.fetchval("SELECT to_regclass('public.topics_rebuilt')") is None:
+        return set()
+    found = await connection.fetch("SELECT DISTINCT unnest(services) AS service FROM public.topics_rebuilt WHERE ended_at IS NULL")
+    return {row["service"] for row in found}

@@ -7,7 +7,7 @@ is done: topics that are half made again are never told to anybody as whole.
 
 import asyncio
 import hashlib
-from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Iterable, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Container, Coroutine, Iterable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
@@ -21,7 +21,7 @@ from deploy.rebuild.events import Writer, held, producing
 from deploy.rebuild.readers import EVENTS, GoesOn, Topics, change, goes_on, look_at_places, losses
 from deploy.roles import PROCESSES, role
 from deploy.topics import admin, cluster_id, ensure, partitions, ranges, topics_with
-from shared.contract.envelope import SERVICES, events_topic
+from shared.contract.envelope import SERVICES, commands_topic, events_topic
 from shared.kafka import topic_ids
 from shared.machine import store
 from shared.machine.head import Head
@@ -111,6 +111,7 @@ async def rebuild(task: Task, tell: Callable[[int, int], None] = lambda _done, _
             raise Refused("another rebuild of the topics is under way: wait for it")
         found = await cluster_id(client)
         _must_be_meant(there, found, task)
+        _must_be_all(await answered.interrupted(connection), await partitions(client), task)
         async with _marked(connection) as begin:
             heads = await _heads(connection, there.shards)
             has = await _held(task, heads, await partitions(client))
@@ -144,6 +145,15 @@ def _must_be_meant(there: Installation, found: str, task: Task) -> None:
         )
     if found != there.cluster_id and set(task.services) != set(SERVICES):
         raise Refused("another cluster takes the place of the old one for all services, or for none: leave --service out")
+
+
+def _must_be_all(interrupted: set[str], there: Container[str], task: Task) -> None:
+    """Whoever is left out is held to be whole when this is done. A topic that is made and not filled would look so to its readers."""
+    others = [service for service in SERVICES if service not in task.services]
+    if begun := interrupted.intersection(others):
+        raise Refused(f"the topics of {', '.join(sorted(begun))} were begun, and that was interrupted: go on with all, leave --service out")
+    if gone := [topic for service in others for topic in (events_topic(service), commands_topic(service)) if topic not in there]:
+        raise Refused(f"{', '.join(gone)} are not there either, and would stay empty: make all again, leave --service out")
 
 
 @asynccontextmanager

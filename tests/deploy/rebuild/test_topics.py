@@ -317,6 +317,36 @@ async def test_where_nothing_was_changed_nobody_is_said_to_have_changed_it(live)
     assert await live.fetchval("SELECT to_regclass('public.topics_rebuilt')") is None
 
 
+@pytest.mark.parametrize("topic", ["resolution.events", "resolution.commands"])
+async def test_a_topic_of_a_service_that_is_left_out_is_not_made_empty(live, topic):
+    await worked(live, *adds(20))
+    await wiped(live, EVENTS, topic)
+    with pytest.raises(Refused, match=f"{topic} are not there either.*leave --service out"):
+        await rebuild(task(live, services=("intake",)))
+    async with admin(live.installation.kafka) as client:
+        assert topic not in await partitions(client)
+    assert not await live.fetchval("SELECT rebuilding FROM public.installation")
+
+
+async def test_what_was_begun_for_all_services_is_not_said_to_be_done_when_one_is(live, monkeypatch):
+    await worked(live, *adds(20))
+    await wiped(live)
+
+    async def dies(*_):
+        raise InterruptedError
+
+    with monkeypatch.context() as patch:
+        patch.setattr(rebuilding, "_write", dies)
+        with pytest.raises(InterruptedError):
+            await rebuild(task(live))
+    with pytest.raises(Refused, match=r"the topics of intake, rootcause were begun.*leave --service out"):
+        await rebuild(task(live, services=("resolution",)))
+    assert await live.fetchval("SELECT rebuilding FROM public.installation")
+    await rebuild(task(live))
+    await rebuild(task(live, services=("resolution",)))
+    assert not await live.fetchval("SELECT rebuilding FROM public.installation")
+
+
 async def test_one_rebuild_at_a_time(live):
     connection = await live.owner()
     await connection.execute("SELECT pg_advisory_lock($1)", rebuilding.LOCK)
