@@ -27,6 +27,8 @@ class Installation:
     tenant: str
     shards: int
     cluster_id: str
+    rebuilding: bool = False
+    """Whether its topics are being made again, or that was interrupted: nobody is at work until they are whole."""
 
 
 @asynccontextmanager
@@ -48,9 +50,9 @@ async def use(connection: asyncpg.Connection, service: str) -> None:
 async def installation(connection: asyncpg.Connection) -> Installation:
     """The installation's row. Raises NotInstalled."""
     try:
-        row = await connection.fetchrow("SELECT generation, tenant, shards, cluster_id FROM public.installation")
+        row = await connection.fetchrow("SELECT * FROM public.installation")
     except asyncpg.UndefinedTableError as error:
         raise NotInstalled from error
     if row is None:
         raise NotInstalled
-    return Installation(*row)
+    return Installation(row["generation"], row["tenant"], row["shards"], row["cluster_id"], row.get("rebuilding", False))

@@ -50,10 +50,17 @@ def log_of(seen: Seen, name: str) -> str:
 
 def judge(seen: Seen) -> list[Finding]:
     """All findings, in the order in which one would look."""
-    return [finding for question in QUESTIONS for finding in question(seen)]
+    halfway = seen.database is not None and seen.database.installation.rebuilding
+    return [finding for question in (WHILE_REBUILDING if halfway else QUESTIONS) for finding in question(seen)]
 
 
 # ---- processes and servers -------------------------------------------------------------------------------------------------
+
+
+def rebuilding(_: Seen) -> Iterator[Finding]:
+    """Are the topics being made again? Then the rest is not yet what it will be."""
+    what = "the topics are being made again, or that was interrupted: until it is done no service works, and `makegood up` starts none"
+    yield wrong("rebuild", what, "stop the services everywhere (those that wait for it, too); `makegood topics rebuild` goes on with it")
 
 
 def processes(seen: Seen) -> Iterator[Finding]:
@@ -319,3 +326,7 @@ QUESTIONS: Sequence[Callable[[Seen], Iterable[Finding]]] = (
     settings,
 )  # fmt: skip
 """All of them, in the order of the answers."""
+WHILE_REBUILDING: Sequence[Callable[[Seen], Iterable[Finding]]] = (
+    rebuilding, releases, servers, damage, parked, policies, clocks, disk, settings,
+)  # fmt: skip
+"""Those that a rebuild of the topics does not answer by itself: what else is wrong meanwhile, and what to do about it, would mislead."""

@@ -180,7 +180,7 @@ async def _marked(connection: asyncpg.Connection) -> AsyncIterator[Callable[[], 
 
 
 async def _nobody_is_at_work(connection: asyncpg.Connection) -> None:
-    """Whoever is at work is logged in: each process keeps its sessions."""
+    """Whoever is at work is logged in: each process keeps its sessions. So does one that waits for the mark to go: nobody can tell."""
     roles = {role(service): service for service in PROCESSES}
     deadline = asyncio.get_running_loop().time() + GONE_SECONDS
     while True:
@@ -192,8 +192,8 @@ async def _nobody_is_at_work(connection: asyncpg.Connection) -> None:
         if asyncio.get_running_loop().time() > deadline:
             names = ", ".join(sorted(roles[row["usename"]] for row in rows))
             raise Refused(
-                f"{names} are at work, and what they told Kafka meanwhile would lie between: stop them everywhere first "
-                "(`makegood down`, or `systemctl stop` on each machine)"
+                f"{names} are at work, or wait for this to be done; what they told Kafka meanwhile would lie between: stop them everywhere "
+                "first (`makegood down`, or `systemctl stop` on each machine)"
             )
         await asyncio.sleep(0.2)
 

@@ -54,7 +54,7 @@ async def work(settings: Settings, figures: Figures, app: FastAPI) -> None:
     kafka, pool = Kafka(settings.kafka), await store.connect(settings.database, NAME, CONNECTIONS)
     outlet = Outlet(kafka)
     try:
-        there = await installation(pool)
+        there = await installation(pool, figures.wait)
         answers = Answers(pool)
         give(app, {"pool": pool, "outlet": outlet, "generation": there.generation, "shards": there.shards, "answers": answers})
         group = Group(

@@ -34,6 +34,8 @@ class Figures(Collector):
         self.service = service
         self.group: Group | None = None
         """The process's share of the shards, once it has joined."""
+        self.waits = ""
+        """What it waits for before that, where it is known."""
         self.registry = CollectorRegistry()
         for also in (ProcessCollector, PlatformCollector, GCCollector):
             also(registry=self.registry)
@@ -61,12 +63,16 @@ class Figures(Collector):
                 ages.add_metric((self.service, str(worker.shard), topic), lag.seconds)
         yield from (outcomes, fenced, lags, ages)
 
+    def wait(self, what: str) -> None:
+        """It waits for this, before it joins; for nothing that is known, where it is empty."""
+        self.waits = what
+
     def ready(self) -> tuple[bool, Mapping[str, Any]]:
         """Whether every shard that is ours is worked on, and what is the matter where one is not. How far behind it is, it says, too."""
         if self.group is not None and self.group.elsewhere:
             return False, {"service": self.service, "waits": f"for its own Kafka: {self.group.elsewhere}"}
         if self.group is None or not self.group.joined:
-            return False, {"service": self.service, "waits": "for PostgreSQL, Kafka or its share of the shards"}
+            return False, {"service": self.service, "waits": self.waits or "for PostgreSQL, Kafka or its share of the shards"}
         workers = sorted(self.group.workers.items())
         lags = [lag for _, worker in workers for lag in self.group.lags(worker).values()]
         behind = {"records": sum(lag.records for lag in lags), "seconds": round(max((lag.seconds for lag in lags), default=0.0), 1)}

@@ -1,6 +1,7 @@
 """What a process finds installed in its database, and whether the Kafka that answers belongs to it."""
 
 import asyncio
+from collections.abc import Callable
 from typing import NamedTuple
 
 import asyncpg
@@ -11,6 +12,10 @@ from shared.machine.patience import patiently
 
 REBUILDING_SECONDS = 2.0
 """How often it is looked whether the topics are whole again."""
+REBUILDING = (
+    "until the topics are made again: that is under way, or was interrupted, and `makegood topics rebuild` goes on with it; stop every "
+    "service before"
+)
 
 log = structlog.get_logger()
 
@@ -25,15 +30,17 @@ class Installation(NamedTuple):
     """The id of its Kafka cluster: offsets mean nothing to another one."""
 
 
-async def installation(pool: asyncpg.Pool) -> Installation:
-    """What is installed. Waits until something is, and while its topics are made again: what we told them now would lie between."""
+async def installation(pool: asyncpg.Pool, waits: Callable[[str], None]) -> Installation:
+    """What is installed. Waits until something is, and while its topics are made again: what we told them now would lie between.
+
+    `waits` is told what we wait for, and nothing where it is no more.
+    """
     while True:
         found, rebuilding = await _found(pool)
+        waits(REBUILDING if rebuilding else "")
         if not rebuilding:
             return found
-        log.warning(
-            "rebuilding", what="the topics are being made again, or that was interrupted: `makegood topics rebuild` goes on with it"
-        )
+        log.warning("rebuilding", what=f"this waits {REBUILDING}")
         await asyncio.sleep(REBUILDING_SECONDS)
 
 

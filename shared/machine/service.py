@@ -51,7 +51,7 @@ async def work(
     kafka = kafka or Kafka(settings.kafka)
     outlet, tail = Outlet(kafka), Tail(kafka, mind.service)
     try:
-        there = await installation(pool)
+        there = await installation(pool, figures.wait)
         generation = there.generation
         reader = Reader(mind, there.shards, settings.submission_topics, generation)
 

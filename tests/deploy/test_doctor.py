@@ -159,6 +159,16 @@ def test_of_servers_from_outside_no_log_is_named_that_is_not_there(told):
     assert "/home/logs" not in "".join(one.what + one.do for one in judge(seen))
 
 
+def test_while_the_topics_are_made_again_that_is_said_first_and_nothing_that_would_mislead():
+    halfway = replace(DATABASE, installation=replace(DATABASE.installation, rebuilding=True))
+    seen = replace(kafka(members=dict.fromkeys(SERVICES, 0), ids={**IDS, COMMANDS: "new"}, partitions={}), outside=True, database=halfway)
+    finding = only_wrong(seen)
+    assert judge(seen)[0] == finding
+    assert finding.about == "rebuild"
+    assert "stop the services everywhere" in finding.do
+    assert "`makegood topics rebuild` goes on with it" in finding.do
+
+
 def test_an_older_kafka_is_found_by_whoever_read_further():
     finding = only_wrong(kafka(ranges=ranges((COMMANDS, 0), 0, 4)))
     assert finding.what == "intake, shard 0, has read intake.commands/0 up to offset 10, but Kafka has it only up to 4"

@@ -58,7 +58,9 @@ def is_loopback(host: str) -> bool:
 async def ready(request: Request) -> None:
     """Refuses while there is nothing to answer from yet. Raises Problem (503)."""
     if not hasattr(request.app.state, "answers"):
-        raise Problem(503, "not_ready", "PostgreSQL does not answer yet: `makegood status` tells what runs. Try again in a moment.")
+        raise Problem(
+            503, "not_ready", "There is nothing to answer from yet: `makegood status` tells what this waits for. Try again in a moment."
+        )
 
 
 async def known_query(request: Request) -> None:

@@ -8,6 +8,7 @@ from aiokafka.admin import RecordsToDelete
 from aiokafka.errors import KafkaError
 from aiokafka.structs import TopicPartition
 
+from deploy.database import installation
 from deploy.install import InstallationDiffers, install
 from deploy.rebuild import topics as rebuilding
 from deploy.rebuild.events import ChangedRow, HoldsOther
@@ -124,6 +125,15 @@ async def test_interrupted_anywhere_it_goes_on_and_nobody_is_told_of_half_a_topi
     waiting = await live.start(wait=False)
     await asyncio.sleep(0.5)
     assert waiting.figures.group is None, "a service waits for it"
+    owner = await live.owner()
+    assert (await installation(owner)).rebuilding
+    await owner.close()
+    ready, told_of = waiting.figures.ready()
+    assert not ready
+    assert told_of["waits"].startswith("until the topics are made again: that is under way, or was interrupted, and `makegood topics")
+    monkeypatch.setattr(rebuilding, "GONE_SECONDS", 0.1)
+    with pytest.raises(Refused, match="intake are at work, or wait for this to be done"):
+        await rebuild(task(live))
     await waiting.stop()
     live.members.clear()
     done = await rebuild(task(live))
