@@ -27,7 +27,7 @@ def source_of(command: Command) -> str:
 
 MIND = Mind(
     service="intake",
-    rules=1,
+    own_rules=1,
     streams={"complaint": complaint.STREAM},
     commands=INTAKE_COMMANDS,
     events=INTAKE_EVENTS,

@@ -8,7 +8,7 @@ from shared.machine.mind import Mind
 
 MIND = Mind(
     service="resolution",
-    rules=1,
+    own_rules=1,
     streams={"case": case.STREAM},
     commands=RESOLUTION_COMMANDS,
     events=RESOLUTION_EVENTS,

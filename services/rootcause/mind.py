@@ -8,7 +8,7 @@ from shared.machine.mind import Mind
 
 MIND = Mind(
     service="rootcause",
-    rules=1,
+    own_rules=1,
     streams={"learning": learning.STREAM, "problem": problem.STREAM},
     commands=ROOTCAUSE_COMMANDS,
     events=ROOTCAUSE_EVENTS,

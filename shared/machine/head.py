@@ -52,7 +52,7 @@ class Head:
     policy: str = ""
     """The digest of the policy in force; empty before the first entry."""
     rules: int = 0
-    """The version of the mind's rules in force."""
+    """The version of the rules in force, the mind's and the machine's."""
     offsets: dict[str, int] = field(default_factory=dict)
     """The next offset of each input topic."""
     incarnations: dict[str, str] = field(default_factory=dict)

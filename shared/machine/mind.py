@@ -14,6 +14,9 @@ from shared.contract.said import Command, Event
 from shared.policy.model import Policy
 
 State = TypeVar("State")
+MACHINE_RULES = 2
+"""The version of what the machine itself decides and can read: what is parked and what waits, how that is settled, what is refused before
+a mind is asked. A change that alters any of it raises it, and goes on as before for the minds whose `machine_rules` are earlier."""
 
 
 class Context(NamedTuple):
@@ -100,8 +103,8 @@ class Mind:
     """A service's mind, whole."""
 
     service: str
-    rules: int
-    """The version of its rules. A change that alters any decision raises it; each journal row names it."""
+    own_rules: int
+    """The version of its own rules. A change that alters any decision raises it, or what can be read: a command, a field, what it hears."""
     streams: Mapping[str, Stream]
     commands: Mapping[str, type[Command]]
     """By stored type name: all that this service can be asked, internal ones too."""
@@ -123,5 +126,12 @@ class Mind:
     """The stream a submission belongs to, where the command itself tells (an upstream need not know our ids)."""
     source_of: Callable[[Command], str] = lambda _: ""
     """Which upstream submits it."""
+    machine_rules: int = MACHINE_RULES
+    """The version of the machine's rules that it is asked by; an earlier mind keeps the one that it had."""
     earlier: Sequence["Mind"] = ()
-    """The same mind by its earlier rules, for as long as journals name them: what a replay decides their rows by."""
+    """The same mind by its earlier rules, for as long as journals name them: what a replay reads and decides their rows by."""
+
+    @property
+    def rules(self) -> int:
+        """The version of all that decides, the mind and the machine: whichever changes, it rises. Each journal row names it."""
+        return self.machine_rules + self.own_rules

@@ -45,7 +45,7 @@ def decide(state: Notes, command: Note, context) -> Sequence[Noted]:
 
 
 NOTES = Stream(kind="notes", initial=Notes(), decide=decide, evolve=evolve, is_closed=lambda _: False, timers=lambda _: {})
-MIND = Mind(service="intake", rules=1, streams={"notes": NOTES}, commands=by_type((Note,)), events=by_type((Noted,)), hears={})
+MIND = Mind(service="intake", own_rules=1, streams={"notes": NOTES}, commands=by_type((Note,)), events=by_type((Noted,)), hears={})
 
 if __name__ == "__main__":
     main(MIND)

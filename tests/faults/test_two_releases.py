@@ -13,6 +13,7 @@ from tests.faults.release import RELEASES
 from tests.shared.machine.live import STREAMS, Live, adds, is_so, until
 
 SOON_SECONDS = 60
+OLD, NEW = RELEASES[1].rules, RELEASES[2].rules
 
 
 @pytest.fixture
@@ -24,11 +25,11 @@ async def live(servers):
 
 
 @contextmanager
-def process(live, rules, log):
+def process(live, release, log):
     """A process of its own."""
     environment = {**os.environ, **live.installation.env("intake"), "MAKEGOOD_SESSION_TIMEOUT_MS": "6000"}
     with log.open("ab") as file:
-        child = subprocess.Popen([sys.executable, "-m", "tests.faults.release", str(rules)], env=environment, stdout=file, stderr=file)
+        child = subprocess.Popen([sys.executable, "-m", "tests.faults.release", str(release)], env=environment, stdout=file, stderr=file)
         try:
             yield child
         finally:
@@ -50,7 +51,7 @@ async def test_an_older_and_a_newer_process_side_by_side_decide_each_shard_by_on
     with process(live, 1, tmp_path / "older.log"):
         await live.send(*adds(80))
         await until(lambda: is_so(live.total(), 80), SOON_SECONDS)
-        assert await rules(live) == [1] * live.shards
+        assert await rules(live) == [OLD] * live.shards
         with process(live, 2, tmp_path / "newer.log"):
             await until(lambda: assigned(tmp_path / "newer.log") and len(assigned(tmp_path / "older.log")) == 2, SOON_SECONDS)
             newer, older = assigned(tmp_path / "newer.log")[-1], assigned(tmp_path / "older.log")[-1]
@@ -59,12 +60,12 @@ async def test_an_older_and_a_newer_process_side_by_side_decide_each_shard_by_on
             tenfold = sum(10 if shard_of(STREAMS[n % len(STREAMS)], live.shards) in newer else 1 for n in range(80))
             await until(lambda: is_so(live.total(), 80 + tenfold), SOON_SECONDS)
             of = await rules(live)
-            assert of == [2 if shard in newer else 1 for shard in range(live.shards)]
+            assert of == [NEW if shard in newer else OLD for shard in range(live.shards)]
         # the newer one is gone: its shards are not decided by older rules, the others go on
         total = await live.total()
         await live.send(*adds(10, of=by_shard[newer[0]]), *adds(10, of=by_shard[older[0]]))
         await until(lambda: is_so(live.total(), total + 10), SOON_SECONDS)
-        await until(lambda: "rules 2" in (tmp_path / "older.log").read_text(), SOON_SECONDS)
+        await until(lambda: f"rules {NEW}" in (tmp_path / "older.log").read_text(), SOON_SECONDS)
         assert await rules(live) == of
     with process(live, 2, tmp_path / "newer.log"):
         await until(lambda: is_so(live.total(), total + 10 + 100), SOON_SECONDS)

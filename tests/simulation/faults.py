@@ -72,12 +72,12 @@ async def stopped(town: "Town", random: Random) -> None:
 
 async def usurped(town: "Town", random: Random) -> None:
     """Somebody of whom the group knows nothing takes shards over, and does no work: who had them must find out by itself."""
-    service = random.choice(list(town.minds))
+    service, mind = random.choice(list(town.minds.items()))
     for _ in range(random.choice((1, 3))):
         shard = random.randrange(town.shards)
         with suppress(*PASSING):
             pool: Any = await town.postgres.connect("", service, 2)
-            await store.take_over(pool, pool, store.Taking(shard, f"usurper {random.random()}", again=False, rules=1))
+            await store.take_over(pool, pool, store.Taking(shard, f"usurper {random.random()}", again=False, rules=mind.rules))
             town.tell("usurper", f"has {service}/{shard}")
             pool.terminate()
         await asyncio.sleep(random.random() * 0.2)

@@ -226,13 +226,13 @@ COUNT = Stream(
     kind="count", initial=Counter(), decide=decide_count, evolve=evolve_count, is_closed=lambda _: False, timers=lambda _: {}
 )  # fmt: skip
 INTAKE = Mind(
-    service="intake", rules=1, streams={"tally": TALLY}, commands=by_type((Add, Submit, Note, Hear)),
+    service="intake", own_rules=1, streams={"tally": TALLY}, commands=by_type((Add, Submit, Note, Hear)),
     events=by_type((Added, Noted, Woken, HeardBack)), hears=by_type((Counted,)), hears_from=("resolution",), listener="tally",
     submission=Submit, translate=lambda _: Hear(), react=react,
     stream_of=lambda command: complaint_id("tally", command.ref) if isinstance(command, Submit) else None,
     source_of=lambda _: "tally",
 )  # fmt: skip
 RESOLUTION = Mind(
-    service="resolution", rules=1, streams={"count": COUNT}, commands=by_type((Count,)), events=by_type((Counted,)),
+    service="resolution", own_rules=1, streams={"count": COUNT}, commands=by_type((Count,)), events=by_type((Counted,)),
     hears=by_type((Added,)), hears_from=("intake",), listener="count", translate=translate_added,
 )  # fmt: skip

@@ -122,7 +122,7 @@ TALLY = Stream(
     timers=lambda state: {} if state.wake_at is None else {"wake": Timer(state.wake_at)},
 )  # fmt: skip
 MIND = Mind(
-    service="intake", rules=1, streams={"tally": TALLY}, commands=by_type((Add, Submit, Note)), events=by_type((Added, Woken)),
+    service="intake", own_rules=1, streams={"tally": TALLY}, commands=by_type((Add, Submit, Note)), events=by_type((Added, Woken)),
     hears=by_type((Heard,)), hears_from=("resolution",), listener="tally", submission=Submit, translate=translate, react=react,
     stream_of=lambda command: complaint_id("tally", command.ref) if isinstance(command, Submit) else None,
     source_of=lambda command: "tally",

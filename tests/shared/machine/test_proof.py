@@ -67,7 +67,7 @@ ALL_CHAINED = {
         " one AS (UPDATE journal SET entry = entry + 1 WHERE shard = 2 AND entry = (SELECT entry FROM head WHERE shard = 2))"
         " UPDATE head SET entry = entry + 1 WHERE shard = 2"
     ),
-    "an entry's rules": "UPDATE journal SET rules = 2 WHERE shard = 2 AND entry = 3",
+    "an entry's rules": "UPDATE journal SET rules = rules + 1 WHERE shard = 2 AND entry = 3",
     "an entry's policy": "UPDATE journal SET policy = 'another' WHERE shard = 2 AND entry = 3",
     "an entry's time": "UPDATE journal SET now = now - interval '1 day' WHERE shard = 2 AND entry = 3",
     "a version": "UPDATE ledger SET version = version + 1 WHERE shard = 2 AND position = 3",

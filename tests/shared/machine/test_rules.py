@@ -20,12 +20,13 @@ def tenfold(state, command, context):
     return TALLY.decide(state, Add(number=command.number * 10) if isinstance(command, Add) else command, context)
 
 
-NEWER = replace(MIND, rules=2, streams={"tally": replace(TALLY, decide=tenfold)}, earlier=(MIND,))
+NEWER = replace(MIND, own_rules=2, streams={"tally": replace(TALLY, decide=tenfold)}, earlier=(MIND,))
 FORGETFUL = replace(NEWER, earlier=())
+OLD, NEW = MIND.rules, NEWER.rules
 
 
 def raised() -> Bench:
-    """A shard that was decided by rules 1, and then by rules 2."""
+    """A shard that was decided by the older rules, and then by the newer ones."""
     bench = Bench().began()
     bench.batch(bench.ask(Add(number=1), HERE, "old"))
     bench.mind = NEWER
@@ -35,8 +36,8 @@ def raised() -> Bench:
 
 def test_newer_rules_decide_from_an_entry_of_the_journal_on():
     bench = raised()
-    assert [(row.type, row.rules) for row in bench.journal[-3:]] == [(Add.type, 1), (RULES, 2), (Add.type, 2)]
-    assert (bench.journal[-2].outcome, bench.journal[-2].events, bench.head.rules) == (Outcome.ACCEPTED, 0, 2)
+    assert [(row.type, row.rules) for row in bench.journal[-3:]] == [(Add.type, OLD), (RULES, NEW), (Add.type, NEW)]
+    assert (bench.journal[-2].outcome, bench.journal[-2].events, bench.head.rules) == (Outcome.ACCEPTED, 0, NEW)
     assert bench.total(HERE) == 11
     assert bench.batch() == ([], []), "once"
 
@@ -45,10 +46,18 @@ def test_a_replay_decides_each_entry_by_the_rules_that_it_names():
     raised().replayed(NEWER)
 
 
-@pytest.mark.parametrize(("mind", "missing"), [(MIND, "rules 2"), (FORGETFUL, "rules 1")])
+@pytest.mark.parametrize(("mind", "missing"), [(MIND, f"rules {NEW}"), (FORGETFUL, f"rules {OLD}")])
 def test_a_replay_says_which_rules_it_has_not(mind, missing):
     with pytest.raises(ProofFailed, match=f"decided by {missing}"):
         raised().replayed(mind)
+
+
+def test_the_machines_own_rules_are_rules_like_the_minds():
+    bench = raised()
+    bench.mind = replace(NEWER, machine_rules=NEWER.machine_rules + 1, earlier=(NEWER, MIND))
+    (row,), _ = bench.batch()
+    assert (row.type, row.rules, bench.head.rules) == (RULES, NEW + 1, NEW + 1)
+    bench.replayed()
 
 
 async def test_a_shard_goes_on_to_newer_rules_and_an_older_process_does_not_take_it_back(live):
@@ -70,7 +79,7 @@ async def test_a_shard_goes_on_to_newer_rules_and_an_older_process_does_not_take
     await until(lambda: shard in older.troubles)
     cause, what = older.troubles[shard]
     assert cause == "rules"
-    assert "rules 2" in what
+    assert f"rules {NEW}" in what
     assert await live.fetchval("SELECT epoch FROM head WHERE shard = $1", shard) == epoch, "it is not taken"
     await until(lambda: sorted(older.shards) == sorted(range(live.shards)))
     assert await live.events("intake.Added.v1") == 2
@@ -82,5 +91,5 @@ async def test_a_shard_goes_on_to_newer_rules_and_an_older_process_does_not_take
     live.mind = NEWER
     await live.prove()
     live.mind = MIND
-    with pytest.raises(ProofFailed, match="rules 2"):
+    with pytest.raises(ProofFailed, match=f"rules {NEW}"):
         await live.prove()
