@@ -25,7 +25,7 @@ def text_of(schema: Mapping[str, Any]) -> str:
 
 def breaks(old: Mapping[str, Any], new: Mapping[str, Any]) -> list[str]:
     """How a new schema fails bodies, or readers, of the old one; empty where it only gained optional fields."""
-    before, after = _plain(old, old.get("$defs", {})), _plain(new, new.get("$defs", {}))
+    before, after = plain(old), plain(new)
     had, has = before.get("properties", {}), after.get("properties", {})
     found = [f"the field {name} is gone" for name in had if name not in has]
     found += [f"the field {name} has changed" for name in had if name in has and had[name] != has[name]]
@@ -36,8 +36,12 @@ def breaks(old: Mapping[str, Any], new: Mapping[str, Any]) -> list[str]:
     return found
 
 
+def plain(schema: Mapping[str, Any]) -> Any:
+    """A schema without its words and with its references filled in: what it says about bodies, and nothing else."""
+    return _plain(schema, schema.get("$defs", {}))
+
+
 def _plain(schema: Any, defs: Mapping[str, Any]) -> Any:
-    """A schema without its words and with its references filled in."""
     if isinstance(schema, list):
         return [_plain(one, defs) for one in schema]
     if not isinstance(schema, Mapping):

@@ -79,8 +79,8 @@ class Replay:
 
     def __init__(self, mind: Mind, reader: Reader, shard: int, known: Known) -> None:
         """`known.policies`: all that were ever in force; nothing else is known beforehand."""
-        self._reader = reader
-        self._minds = {one.rules: one for one in (*mind.earlier, mind)}
+        self._by = {one.rules: (one, reader.of(one)) for one in (*mind.earlier, mind)}
+        """Who decides by which rules, and how it reads: what an older release could not read yet, it parked."""
         self.batch = Batch(mind, reader, Head(shard), LONG_AGO, known)
         self._queues: defaultdict[Key, deque[int]] = defaultdict(deque)
         """The entries of the inputs that wait, in order."""
@@ -96,20 +96,21 @@ class Replay:
             ProofFailed: where this release no longer has those rules, or does not have them yet; where an input is decided out of turn.
         """
         batch, rows = self.batch, self.batch.rows
-        if row.rules not in self._minds:
-            has = ", ".join(map(str, sorted(self._minds)))
+        if row.rules not in self._by:
+            has = ", ".join(map(str, sorted(self._by)))
             what = f"rules changed: it was decided by rules {row.rules}, and this release has only rules {has}: replay it with one that has"
             raise ProofFailed(Fault(batch.mind.service, row.shard, what, entry=row.entry))
         rows.at(row.now)
         if (row.type == RULES and not row.topic) or not batch.head.policy:
-            batch.head.rules, batch.mind = row.rules, self._minds[row.rules]
+            batch.head.rules = row.rules
+            batch.mind, batch.reader = self._by[row.rules]
         batch.known.originals = {original.entry: original} if original else {}
         if row.again or batch.up is not None:
             self._again(row)
         elif row.outcome == Outcome.IGNORED:
             self._ignored(row)
         else:
-            told = self._reader.journalled(row)
+            told = batch.reader.journalled(row)
             if row.outcome == Outcome.PARKED:
                 cause, _, reason = row.reason.partition(": ")
                 if reason == NO_ROW_OF_OURS:
@@ -139,7 +140,7 @@ class Replay:
         held, original = self.batch.known.held.get(row.refers), self.batch.known.originals.get(row.refers)
         if held is None or original is None or not self.batch.goes_on(held.key) or self._queues[held.key].popleft() != held.entry:
             return None
-        return Up(held, self._reader.once_more(original))
+        return Up(held, self.batch.reader.once_more(original))
 
     def _ignored(self, row: JournalRow) -> None:
         """A run of records that were no concern of ours: all that it leaves is how far they were seen."""

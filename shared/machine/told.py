@@ -133,11 +133,16 @@ class Reader:
         """
         self._mind = mind
         self._shards = shards
+        self._upstreams = submissions
         self._generation = generation
         self._submissions = frozenset(submissions) if mind.submission else frozenset()
         self._commands = commands_topic(mind.service)
         self._events = {events_topic(service): service for service in mind.hears_from}
         self._own = {shard: quick(stream_id(SHARD, f"{mind.service}/{shard}")) for shard in range(shards)}
+
+    def of(self, mind: Mind) -> "Reader":
+        """The same installation's, as this mind reads: by earlier rules, say, which did not know all that is known now."""
+        return self if mind is self._mind else Reader(mind, self._shards, self._upstreams, self._generation)
 
     @property
     def topics(self) -> tuple[str, ...]:
@@ -163,7 +168,7 @@ class Reader:
         return self._filled(told, record.headers)
 
     def journalled(self, row: JournalRow) -> Told:
-        """A journal row as the input it was: read now as it was read then."""
+        """A journal row as the input it was: read now as it was read then, by the mind of the rules that it names."""
         if not row.topic:
             assert row.stream is not None, "the machine tells itself about streams"
             return self.by_machine(row.type, row.body, row.kind, row.stream)

@@ -4,15 +4,18 @@ from dataclasses import replace
 
 import pytest
 
-from shared.contract.envelope import shard_of
+from shared.contract.envelope import complaint_id, shard_of
+from shared.contract.machine import RetryParked
+from shared.contract.said import by_type
 from shared.machine.deciding import RULES
 from shared.machine.fault import ProofFailed
 from shared.machine.head import Outcome
-from tests.shared.machine.bench import Bench, stream_in
+from tests.shared.machine.bench import SHARDS, Bench, stream_in
 from tests.shared.machine.live import STREAMS, is_so, until
-from tests.shared.machine.tally import MIND, TALLY, Add
+from tests.shared.machine.tally import MIND, TALLY, Add, Note, Submit, headers
 
 HERE = stream_in(0)
+REF = next(ref for ref in "abcdefgh" if shard_of(complaint_id("tally", ref), SHARDS) == 0)
 
 
 def tenfold(state, command, context):
@@ -23,6 +26,21 @@ def tenfold(state, command, context):
 NEWER = replace(MIND, own_rules=2, streams={"tally": replace(TALLY, decide=tenfold)}, earlier=(MIND,))
 FORGETFUL = replace(NEWER, earlier=())
 OLD, NEW = MIND.rules, NEWER.rules
+
+
+class SubmitMore(Submit):
+    """With a field that was not known yet."""
+
+    more: str = ""
+
+
+class Boost(Add):
+    """A command that was not known yet."""
+
+    type = "intake.Boost.v1"
+
+
+READS_MORE = replace(MIND, own_rules=2, commands=by_type((Add, SubmitMore, Note, Boost)), submission=SubmitMore, earlier=(MIND,))
 
 
 def raised() -> Bench:
@@ -57,6 +75,28 @@ def test_the_machines_own_rules_are_rules_like_the_minds():
     bench.mind = replace(NEWER, machine_rules=NEWER.machine_rules + 1, earlier=(NEWER, MIND))
     (row,), _ = bench.batch()
     assert (row.type, row.rules, bench.head.rules) == (RULES, NEW + 1, NEW + 1)
+    bench.replayed()
+
+
+@pytest.mark.parametrize("how", ["a new field", "a new command", "one that another shard passed on"])
+def test_what_an_older_release_could_not_read_is_read_by_a_newer_one_and_replayed_as_both_did(how):
+    bench = Bench().began()
+    if how == "a new field":
+        record = bench.submit(SubmitMore(ref=REF, number=5, more="and more"), "m")
+    elif how == "a new command":
+        record = bench.ask(Boost(number=5), HERE, "m")
+    else:
+        other = Bench(1, READS_MORE).began()
+        _, (passed_on,) = other.batch(other.ask(Boost(number=5), HERE, "m"))
+        record = bench.passed_on(passed_on)
+    (row,), (parked,) = bench.batch(record)
+    assert (row.outcome, parked.kind) == (Outcome.PARKED, "shard"), "it is not known whose it is"
+    bench.replayed(READS_MORE)
+    bench.mind = READS_MORE
+    bench.reader = bench.reader.of(READS_MORE)
+    retry = RetryParked(shard=0, entry=row.entry, reason="it can be read by now")
+    rows, _ = bench.batch(bench.record(retry.to_bytes(), headers=headers(retry, None, "op")))
+    assert [one.outcome for one in rows] == [Outcome.ACCEPTED] * 3, "newer rules, the retry, and what was parked"
     bench.replayed()
 
 
