@@ -9,6 +9,8 @@ from shared.contract.envelope import commands_topic, shard_of
 from shared.machine import store
 from tests.shared.machine.live import STREAMS, adds, is_so, until
 from tests.shared.machine.tally import MIND, Add
+from tests.simulation.minds import INTAKE
+from tests.simulation.minds import Add as Wakes
 
 
 def figures(member, label: str = "outcome") -> dict[str, dict[str, float]]:
@@ -94,6 +96,24 @@ async def test_timers_fire_once_and_not_early(live):
     assert await live.fetchval("SELECT count(*) FROM timers") == 0
     await asyncio.sleep(0.3)
     assert await live.events("intake.Woken.v1") == 20
+    await live.prove()
+
+
+async def test_a_timer_that_is_wanted_no_more_has_no_effect(live):
+    live.mind = INTAKE
+    await live.start()
+    await live.ready()
+    both, put_off = STREAMS[:10], STREAMS[10:20]
+    await live.send(
+        *((Wakes(number=1, wake_in=seconds), stream) for stream in put_off for seconds in (2.0, 3_600.0)),
+        *((Wakes(number=1, wake_in=2.0, snooze_in=2.0), stream) for stream in both),  # whichever fires first clears the other
+    )
+    await until(lambda: is_so(live.events("intake.Added.v1"), 30))
+    await until(lambda: is_so(live.fetchval("SELECT count(*) FROM timers"), 10))
+    await asyncio.sleep(0.5)
+    assert await live.fetchval("SELECT count(DISTINCT stream) FROM ledger WHERE type = 'intake.Woken.v1' AND stream = ANY($1)", both) == 10
+    assert await live.events("intake.Woken.v1") == 10
+    assert await live.fetchval("SELECT count(*) FROM journal WHERE type = 'machine.TimerDue.v1'") == 10
     await live.prove()
 
 

@@ -48,6 +48,9 @@ async def test_from_a_restored_older_database_nothing_is_decided_or_told(live):
     assert {cause for cause, _ in member.troubles.values()} == {"older ledger"}
     assert not member.figures.ready()[0]
     await live.send(*adds(10))
+    tried = await live.fetchval("SELECT array_agg(epoch ORDER BY shard) FROM head")
+    for shard in range(live.shards):  # it was taken over again, with something to decide
+        await until(lambda shard=shard: live.fetchval("SELECT epoch >= $2 FROM head WHERE shard = $1", shard, tried[shard] + 2))
     assert await live.fetchval("SELECT count(*) FROM journal") == rows
     after = await everything(live.installation.kafka, events_topic("intake"), live.shards)
     assert len(after) == len(before)
