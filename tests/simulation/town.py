@@ -227,6 +227,6 @@ class Town:
             self.tell(member.name, f"ended: {error!r}")
             member.process.kill()
         member.process = self.loop.process(member.name)
-        member.figures = SimpleNamespace(group=None)
+        member.figures = SimpleNamespace(group=None, wait=lambda _: None)
         member.task = self.loop.begin(member.process, member.begin(member.figures))
         self.tell(member.name, "starts")
