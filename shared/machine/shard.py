@@ -108,6 +108,7 @@ class Shard(Worker):
 
     async def _own(self) -> None:
         self._cache.forget()
+        await self.feed.ranges(self.shard)  # whoever does not reach its Kafka takes no shard from one who may
         taking = store.Taking(self.shard, self._name, self._had, self.mind.rules, self._unsettled)
         self._head = self._taken_over = await store.take_over(self.pool, self._terms.spare, taking)
         self._had, self._unsettled, self._attempted = True, None, False

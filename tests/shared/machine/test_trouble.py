@@ -10,6 +10,7 @@ import pytest
 from aiokafka import AIOKafkaProducer
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic, RecordsToDelete
 from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
+from aiokafka.errors import KafkaError
 from aiokafka.structs import TopicPartition
 
 from deploy.topics import TOPICS
@@ -17,6 +18,7 @@ from shared.contract.envelope import commands_topic, events_topic, shard_of, tex
 from shared.machine import store
 from shared.machine.bytes import unpack_headers
 from shared.machine.deciding import FATAL
+from shared.machine.group import Group
 from shared.machine.head import Head
 from shared.machine.mind import Timer
 from shared.machine.told import APPENDED
@@ -201,6 +203,25 @@ async def test_trouble_that_passes_by_itself_counts_no_death(live):
     await until(lambda: is_so(live.events("intake.Added.v1"), 80))
     assert await live.fetchval("SELECT count(*) FROM journal WHERE outcome = 'parked'") == 0
     await live.ready()
+
+
+async def test_who_does_not_reach_kafka_takes_no_shard_over(live, monkeypatch):
+    member = await live.start()
+    await live.ready()
+    epochs = await live.fetchval("SELECT array_agg(epoch ORDER BY shard) FROM head")
+
+    async def away(*_):
+        raise KafkaError("away")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(Group, "ranges", away)
+        for worker in member.figures.group.workers.values():
+            worker.look_again()
+        await until(lambda: len(member.troubles) == live.shards)
+        await asyncio.sleep(1)
+        assert await live.fetchval("SELECT array_agg(epoch ORDER BY shard) FROM head") == epochs, "another may have it, and reach Kafka"
+    await live.ready()
+    await live.stop()
 
 
 async def test_what_kafka_does_not_take_is_told_by_readyz_and_sent_when_it_does(live, monkeypatch):
