@@ -1,4 +1,4 @@
-"""What of Kafka all services share: who gets which partition, by which id a topic is known, how a producer ends."""
+"""What of Kafka all services share: whose cluster it is, who gets which partition, by which id a topic is known, how clients end."""
 
 import asyncio
 from collections import defaultdict
@@ -6,10 +6,12 @@ from collections.abc import Iterable, Mapping
 from contextlib import suppress
 from io import BytesIO
 from typing import Any
+from weakref import WeakSet
 
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
 from aiokafka.client import AIOKafkaClient
 from aiokafka.cluster import ClusterMetadata
+from aiokafka.conn import AIOKafkaConnection, CloseReason
 from aiokafka.coordinator.assignors.abstract import AbstractPartitionAssignor
 from aiokafka.coordinator.protocol import ConsumerProtocolMemberAssignment, ConsumerProtocolMemberMetadata
 from aiokafka.errors import KafkaError
@@ -18,25 +20,90 @@ from aiokafka.protocol.types import AbstractType, Boolean, CompactArray, Compact
 
 from shared import lenient
 
+ELSEWHERE_SECONDS = 0.5
+"""Before a broker of another cluster is connected to again: the library would ask ten times a second."""
+
+
+END_SECONDS = 2.0
+"""How long what is at work in a client may take to end, where nobody else is waited for."""
+
+
+class AnotherCluster(KafkaError):  # type: ignore[misc]  # the library has no types
+    """Another cluster answers at the address than the one that is talked to."""
+
 
 class Kafka:
-    """A cluster, as the machine reaches it: the one place where its clients are made, so that a simulation can make others."""
+    """A cluster, as the machine reaches it: the one place where its clients are made, so that a simulation can make others.
+
+    Whose cluster it is, is asked on every connection before anything else is: a broker keeps its cluster for as long as it runs, and a
+    connection its broker. So nothing is read from another one or told to it, however often the address changes hands, and what is done
+    on a connection pays nothing.
+    """
 
     def __init__(self, address: str) -> None:
         """`address`: the bootstrap servers."""
         self._address = address
+        self._only = ""
+        self.elsewhere = ""
+        """Why what answered last is not talked to, in words; empty while it is our cluster."""
+
+    def only(self, cluster: str) -> None:
+        """From now on clients talk to this cluster alone. Without it, to whichever answers."""
+        self._only = cluster
+
+    def is_ours(self, found: str) -> bool:
+        """Whether a cluster that answered is to be talked to."""
+        is_ours = found == self._only or not self._only
+        self.elsewhere = "" if is_ours else _ELSEWHERE.format(expected=self._only, found=found)
+        return is_ours
 
     def consumer(self, **settings: Any) -> AIOKafkaConsumer:
-        """One that begins where it is told and keeps its place elsewhere. Not started."""
-        return AIOKafkaConsumer(bootstrap_servers=self._address, enable_auto_commit=False, auto_offset_reset="none", **settings)
+        """One that begins where it is told and keeps its place elsewhere. Not started; AnotherCluster where it would talk to one."""
+        consumer = AIOKafkaConsumer(bootstrap_servers=self._address, enable_auto_commit=False, auto_offset_reset="none", **settings)
+        self._guard(consumer._client)  # noqa: SLF001 - the library has no other way
+        return consumer
 
     def producer(self, **settings: Any) -> AIOKafkaProducer:
-        """One whose records are written once and in order. Not started."""
-        return AIOKafkaProducer(bootstrap_servers=self._address, acks="all", enable_idempotence=True, **settings)
+        """One whose records are written once and in order. Not started; AnotherCluster where it would talk to one."""
+        producer = AIOKafkaProducer(bootstrap_servers=self._address, acks="all", enable_idempotence=True, **settings)
+        self._guard(producer.client)
+        return producer
 
-    async def cluster_id(self, consumer: AIOKafkaConsumer) -> str:
-        """See `cluster_id`."""
-        return await cluster_id(consumer._client)  # noqa: SLF001 - the library has no other way to ask
+    def _guard(self, client: AIOKafkaClient) -> None:
+        """Every request of a client goes over a connection that `_get_conn` gave it, but for the one question by which it begins."""
+        connect, bootstrap = client._get_conn, client.bootstrap  # noqa: SLF001 - the library has no other way
+        asked: WeakSet[AIOKafkaConnection] = WeakSet()
+
+        async def get_conn(node_id: Any, **how: Any) -> AIOKafkaConnection | None:
+            while (connection := await connect(node_id, **how)) is not None and connection not in asked:
+                if not await self._ask(connection):
+                    return None  # as where nobody answers
+                asked.add(connection)
+            return connection
+
+        async def begin() -> None:
+            await bootstrap()
+            if self._only:
+                try:
+                    await _metadata(client, ())
+                except KafkaError as error:
+                    raise AnotherCluster(self.elsewhere) if self.elsewhere else error from error
+
+        client._get_conn, client.bootstrap = get_conn, begin  # noqa: SLF001
+
+    async def _ask(self, connection: AIOKafkaConnection) -> bool:
+        """Whether a connection leads to our cluster. One that does not is closed."""
+        if not self._only:
+            return True
+        try:
+            is_ours = self.is_ours((await connection.send(_Metadata(()))).cluster_id)
+        except (KafkaError, TimeoutError):
+            connection.close(reason=CloseReason.CONNECTION_TIMEOUT)
+            return False
+        if not is_ours:
+            connection.close(reason=CloseReason.CONNECTION_BROKEN)  # the brokers that are known are to be asked anew
+            await asyncio.sleep(ELSEWHERE_SECONDS)
+        return is_ours
 
     async def topic_ids(self, consumer: AIOKafkaConsumer, topics: Iterable[str]) -> dict[str, str]:
         """See `topic_ids`."""
@@ -50,6 +117,10 @@ class Kafka:
     async def stop_producer(self, producer: AIOKafkaProducer, patience_seconds: float) -> None:
         """See `stop_producer`."""
         await stop_producer(producer, patience_seconds)
+
+    async def stop_consumer(self, consumer: AIOKafkaConsumer, patience_seconds: float) -> None:
+        """See `stop_consumer`."""
+        await stop_consumer(consumer, patience_seconds)
 
     def read_leniently(self) -> None:
         """See `lenient`."""
@@ -120,6 +191,37 @@ async def _end(producer: AIOKafkaProducer, patience_seconds: float) -> None:
     for batch in held._pending_batches:  # noqa: SLF001
         if not batch._drain_waiter.cancelled():  # noqa: SLF001
             batch._drain_waiter.exception()  # noqa: SLF001 - nobody waited for it: it is not to be complained of
+
+
+async def stop_consumer(consumer: AIOKafkaConsumer, patience_seconds: float) -> None:
+    """Ends a consumer for good, also where Kafka does not hear that it leaves: by itself it would go on fetching in the background."""
+    try:
+        await asyncio.wait_for(consumer.stop(), patience_seconds)
+    except (TimeoutError, KafkaError, OSError):
+        await _end_consumer(consumer)
+    except asyncio.CancelledError:
+        await _end_consumer(consumer)
+        task = asyncio.current_task()
+        if task is not None and task.cancelling():  # or it was a fetch that waited to be tried again: the library lets that through
+            raise
+
+
+async def _end_consumer(consumer: AIOKafkaConsumer) -> None:
+    """What `stop` does, without a word to Kafka. It does nothing when it is called again, so this is done from inside."""
+    coordinator, fetcher = consumer._coordinator, consumer._fetcher  # noqa: SLF001
+    names = ("_coordination_task", "_heartbeat_task", "_commit_refresh_task", "_reset_committed_task")
+    tasks = {task for name in names if (task := getattr(coordinator, name, None)) is not None}
+    if fetcher is not None:
+        tasks |= {fetcher._fetch_task, *fetcher._pending_tasks}  # noqa: SLF001
+    for task in tasks:
+        task.cancel()
+    if tasks:
+        await asyncio.wait(tasks, timeout=END_SECONDS)
+    if fetcher is not None:
+        for waiter in fetcher._fetch_waiters:  # noqa: SLF001
+            fetcher._notify(waiter)  # noqa: SLF001 - whoever waits for records is told that there are none
+    with suppress(TimeoutError, KafkaError, OSError):
+        await asyncio.wait_for(consumer._client.close(), END_SECONDS)  # noqa: SLF001
 
 
 class _Uuid(AbstractType[bytes]):  # type: ignore[misc]  # the library has no types
@@ -204,11 +306,6 @@ class _Metadata(Request[_MetadataRequest]):  # type: ignore[misc]
         return request_struct_class([(bytes(16), topic, {}) for topic in self._topics], False, False, False, {})  # noqa: FBT003
 
 
-async def cluster_id(client: AIOKafkaClient) -> str:
-    """The id that the cluster's storage was formatted with. Raises KafkaError where Kafka does not answer."""
-    return str((await _metadata(client, ())).cluster_id)
-
-
 async def topic_ids(client: AIOKafkaClient, topics: Iterable[str]) -> dict[str, str]:
     """The id of each topic, in hex: a topic that is deleted and made anew has another one.
 
@@ -227,3 +324,10 @@ async def _metadata(client: AIOKafkaClient, topics: Iterable[str]) -> Any:
     if node is None:
         raise KafkaError("no broker is known")
     return await client.send(node, _Metadata(topics))
+
+
+_ELSEWHERE = (
+    "a different Kafka cluster is behind the address: this installation belongs to {expected}, but {found} answers. Nothing is read from "
+    "it or told to it. Check MAKEGOOD_KAFKA and MAKEGOOD_DATABASE; `makegood doctor` says what to do where the old cluster is gone for "
+    "good."
+)

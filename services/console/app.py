@@ -55,12 +55,13 @@ async def work(settings: Settings, figures: Figures, app: FastAPI) -> None:
     outlet = Outlet(kafka)
     try:
         there = await installation(pool, figures.wait)
+        kafka.only(there.cluster)
         answers = Answers(pool)
         give(app, {"pool": pool, "outlet": outlet, "generation": there.generation, "shards": there.shards, "answers": answers})
         group = Group(
             kafka, NAME, tuple(TOPICS), settings.session_timeout_ms,
             lambda shard, feed: Projector(shard, feed, settings.batch_records, pool, PROJECTIONS),
-            cluster=there.cluster, instance=settings.instance,
+            instance=settings.instance,
         )  # fmt: skip
         figures.group = group
         async with asyncio.TaskGroup() as together:

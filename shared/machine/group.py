@@ -11,8 +11,6 @@ from aiokafka.errors import IllegalStateError, KafkaError
 from shared import clock
 from shared.errors import place_of
 from shared.kafka import ByShard, Kafka
-from shared.machine.head import Stopped
-from shared.machine.installed import must_be
 from shared.machine.progress import Lag
 from shared.machine.watchdog import Watchdog
 from shared.machine.worker import Range, Worker
@@ -80,7 +78,7 @@ class Group:
 
     def __init__(
         self, kafka: Kafka, name: str, topics: Sequence[str], session_timeout_ms: int, worker: Callable[[int, "Group"], Worker],
-        *, cluster: str, instance: str = "", watchdog: Watchdog | None = None,
+        *, instance: str = "", watchdog: Watchdog | None = None,
     ) -> None:  # fmt: skip
         """One member.
 
@@ -90,7 +88,6 @@ class Group:
             topics: What it reads.
             session_timeout_ms: After so long without a sign a member is taken for dead.
             worker: Makes a shard's worker, which this group feeds.
-            cluster: The id of the only cluster that is read from.
             instance: The member's name, by which it is known when it comes again; empty for none.
             watchdog: Ends the process where its loop does not turn any more.
         """
@@ -99,9 +96,7 @@ class Group:
         """Whether it has its share: not before it is given one, nor while shards are shared out anew."""
         self.fenced = 0
         """How often a worker found that somebody else has its shard."""
-        self.elsewhere = ""
-        """Why what answers at Kafka's address is not read from at all, in words; empty while it is our cluster."""
-        self._cluster, self._instance = cluster, instance
+        self._instance = instance
         self._kafka, self._name, self._topics, self._session_timeout_ms, self._make = kafka, name, topics, session_timeout_ms, worker
         self._running: dict[int, asyncio.Task[None]] = {}
         self._consumer = self._make_consumer()
@@ -149,8 +144,7 @@ class Group:
         self.joined, self._leaving = False, True
         await self._give_up(list(self.workers))
         self._kafka.leaves(self._consumer)
-        with suppress(*AWAY):
-            await asyncio.wait_for(self._consumer.stop(), GIVE_UP_SECONDS)
+        await self._kafka.stop_consumer(self._consumer, GIVE_UP_SECONDS)
 
     def _make_consumer(self) -> AIOKafkaConsumer:
         return self._kafka.consumer(
@@ -167,9 +161,8 @@ class Group:
             try:
                 async with asyncio.timeout(JOIN_SECONDS):
                     await self._consumer.start()
-                    await self._is_ours()
-            except (*AWAY, Stopped) as error:
-                log.warning("kafka_is_away", error=str(error) if isinstance(error, Stopped) else repr(error))
+            except AWAY as error:
+                log.warning("kafka_is_away", error=repr(error))
                 await self._leave()
                 await asyncio.sleep(RETRY_SECONDS)
                 self._consumer = self._make_consumer()
@@ -252,7 +245,6 @@ class Group:
     async def ranges(self, shard: int) -> Mapping[str, Range]:
         """What Kafka has of each topic of a shard."""
         places = [TopicPartition(topic, shard) for topic in self._topics]
-        await self._is_ours()
         ids = await self._topic_ids()
         beginnings = await self._consumer.beginning_offsets(places)
         ends = await self._consumer.end_offsets(places)
@@ -265,6 +257,11 @@ class Group:
             with suppress(AssertionError):  # what the library raises here for a partition that is not ours
                 known[topic] = self._consumer.highwater(TopicPartition(topic, worker.shard)) or 0
         return worker.lags(known)
+
+    @property
+    def elsewhere(self) -> str:
+        """Why what answers at Kafka's address is not talked to at all, in words; empty while it is our cluster."""
+        return self._kafka.elsewhere
 
     @property
     def trouble(self) -> tuple[str, str] | None:
@@ -292,26 +289,8 @@ class Group:
         with suppress(IllegalStateError):
             do(*(TopicPartition(topic, shard) for topic in self._topics))
 
-    async def _is_ours(self) -> None:
-        """Raises Stopped where another cluster answers."""
-        found = await self._kafka.cluster_id(self._consumer)
-        self.elsewhere = ""
-        try:
-            must_be(self._cluster, found)
-        except Stopped as other:
-            self.elsewhere = str(other)
-            raise
-
     async def _topic_ids(self) -> dict[str, str]:
         return await self._kafka.topic_ids(self._consumer, self._topics)
-
-    async def _topic_ids_of_ours(self) -> dict[str, str]:
-        """None where another cluster answers."""
-        try:
-            await self._is_ours()
-        except Stopped:
-            return {}
-        return await self._topic_ids()
 
     # ---- now and then ------------------------------------------------------------------------------------------------------
 
@@ -320,7 +299,7 @@ class Group:
         while True:
             await asyncio.sleep(LOOK_EVERY_SECONDS)
             with suppress(*AWAY):
-                ids = await self._topic_ids_of_ours()
+                ids = await self._topic_ids()
                 for worker in self.workers.values():
                     if worker.watch.owned and worker.watch.incarnations != ids:
                         worker.look_again()

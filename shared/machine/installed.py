@@ -1,4 +1,4 @@
-"""What a process finds installed in its database, and whether the Kafka that answers belongs to it."""
+"""What a process finds installed in its database."""
 
 import asyncio
 from collections.abc import Callable
@@ -7,7 +7,6 @@ from typing import NamedTuple
 import asyncpg
 import structlog
 
-from shared.machine.head import Stopped
 from shared.machine.patience import patiently
 
 REBUILDING_SECONDS = 2.0
@@ -53,17 +52,3 @@ async def _found(pool: asyncpg.Pool) -> tuple[Installation, bool]:
         raise
     assert row is not None, "a service runs on an installation"
     return Installation(row["generation"], row["tenant"], row["shards"], row["cluster_id"]), row["rebuilding"]
-
-
-def must_be(expected: str, found: str) -> None:
-    """Raises Stopped where another cluster answers than the installation's."""
-    if found != expected:
-        raise Stopped(
-            "another cluster", f"a different Kafka cluster is behind the address: {_OTHER.format(expected=expected, found=found)}"
-        )
-
-
-_OTHER = (
-    "this installation belongs to {expected}, but {found} answers. Nothing is read from it or told to it. Check MAKEGOOD_KAFKA and "
-    "MAKEGOOD_DATABASE; `makegood doctor` says what to do where the old cluster is gone for good."
-)

@@ -52,6 +52,7 @@ async def work(
     outlet, tail = Outlet(kafka), Tail(kafka, mind.service)
     try:
         there = await installation(pool, figures.wait)
+        kafka.only(there.cluster)
         generation = there.generation
         reader = Reader(mind, there.shards, settings.submission_topics, generation)
 
@@ -61,8 +62,8 @@ async def work(
         terms = Terms(mind, reader, pool, spare, tail, relay, {}, shipped_body())
         group = Group(
             kafka, mind.service, reader.topics, settings.session_timeout_ms,
-            lambda shard, feed: Shard(shard, feed, settings.batch_records, terms), cluster=there.cluster,
-            instance=settings.instance, watchdog=watchdog,
+            lambda shard, feed: Shard(shard, feed, settings.batch_records, terms), instance=settings.instance,
+            watchdog=watchdog,
         )  # fmt: skip
         figures.group = group
         await group.run()

@@ -64,8 +64,7 @@ class Tail:
             try:
                 await consumer.start()
             except BaseException:
-                with suppress(KafkaError, OSError):
-                    await consumer.stop()
+                await self._kafka.stop_consumer(consumer, PATIENCE_SECONDS)
                 raise
             self._consumer = consumer
         return self._consumer
@@ -78,8 +77,7 @@ class Tail:
     async def _close(self) -> None:
         consumer, self._consumer = self._consumer, None
         if consumer is not None:
-            with suppress(KafkaError, OSError):
-                await asyncio.wait_for(consumer.stop(), PATIENCE_SECONDS)
+            await self._kafka.stop_consumer(consumer, PATIENCE_SECONDS)
 
 
 async def must_have(connection: Connection, service: str, shard: int, position: int, last: LedgerRow | None) -> None:

@@ -46,7 +46,7 @@ class Broker:
         self.loop = loop
         self.is_up = True
         self.ident = CLUSTER
-        """The id that its storage was formatted with."""
+        """The id that the storage of whoever answers was formatted with."""
         self.every_topic: list[Topic] = []
         """All that ever were, those that were deleted among them."""
         self.has_torn = False
@@ -54,8 +54,12 @@ class Broker:
         self._delay = delay or (lambda: NEAR_SECONDS + loop.random.random() * (FAR_SECONDS - NEAR_SECONDS))
         self._slow = self._reset = self._lose_answer = 0.0
         self._usable_at = 0.0
+        self.strange_topics: list[Topic] = []
+        """Those of other clusters that were at the address."""
         self._topics: dict[str, Topic] = {}
         self._groups: dict[str, Coordinator] = {}
+        self._served, self._serving = self._topics, self._groups
+        """The topics and groups of whoever answers."""
         self._links: list[Link] = []
         self._held: list[tuple[Asked, Mapping[Place, int]]] = []
         """Fetches for which there was nothing yet."""
@@ -125,7 +129,7 @@ class Broker:
         for link in self._links:
             link.sever()
         self._links.clear()
-        for group in self._groups.values():
+        for group in self._serving.values():
             group.died()
 
     def up(self, usable_after: float | None = None) -> None:
@@ -133,8 +137,27 @@ class Broker:
         if not self.is_up:
             after = self.loop.random.random() * UNUSABLE_SECONDS if usable_after is None else usable_after
             self.is_up, self._usable_at = True, self.loop.time() + after
-            for group in self._groups.values():
+            for group in self._serving.values():
                 group.begins()
+
+    def another(self, ident: str) -> None:
+        """From now on another cluster is at the address: with topics of the same names, which are empty."""
+        strange = {
+            name: Topic(name, len(there.partitions), f"{self.loop.random.getrandbits(128):032x}") for name, there in self._topics.items()
+        }
+        self.strange_topics.extend(strange.values())
+        self._exchange(ident, strange, {})
+
+    def own_again(self) -> None:
+        """Our own is at the address again."""
+        self._exchange(CLUSTER, self._topics, self._groups)
+
+    def _exchange(self, ident: str, topics: dict[str, Topic], groups: dict[str, Coordinator]) -> None:
+        was_up = self.is_up
+        self.down()
+        self.ident, self._served, self._serving = ident, topics, groups
+        if was_up:
+            self.up()
 
     def slow(self, seconds: float) -> None:
         """Everything is under way for up to so much longer."""
@@ -171,7 +194,7 @@ class Broker:
 
     def metadata(self, _: Asked, topics: Iterable[str]) -> Any:
         """How many partitions each has, of those that are there, and its id."""
-        return {topic: (len(there.partitions), there.id) for topic in topics if (there := self._topics.get(topic)) is not None}
+        return {topic: (len(there.partitions), there.id) for topic in topics if (there := self._served.get(topic)) is not None}
 
     def new_producer(self, _: Asked) -> Any:
         """A number by which its records are told from others'."""
@@ -188,7 +211,7 @@ class Broker:
         there = self._partition(place)
         if there is None:
             return UnknownTopicOrPartitionError()
-        if batch.size() > self._topics[place[0]].largest:
+        if batch.size() > self._served[place[0]].largest:
             return MessageSizeTooLargeError()
         end, now = there.end, self._now_ms()
         try:
@@ -263,9 +286,9 @@ class Broker:
         """A request to a group."""
         if not self._is_usable():
             return NotCoordinatorForGroupError()
-        there = self._groups.get(group)
+        there = self._serving.get(group)
         if there is None:
-            there = self._groups[group] = Coordinator(self.loop, self._topics.__contains__)
+            there = self._serving[group] = Coordinator(self.loop, self._served.__contains__)
         return getattr(there, what)(asked, *args)
 
     def group(self, name: str) -> Coordinator:
@@ -275,7 +298,7 @@ class Broker:
     # ---- its own -----------------------------------------------------------------------------------------------------------
 
     def _partition(self, place: Place) -> Partition | None:
-        topic = self._topics.get(place[0])
+        topic = self._served.get(place[0])
         return topic.partitions[place[1]] if topic is not None and place[1] < len(topic.partitions) else None
 
     def _is_usable(self) -> bool:

@@ -20,6 +20,7 @@ from aiokafka.errors import (
 )
 from aiokafka.util import commit_structure_validate
 
+from shared.kafka import AnotherCluster, Kafka
 from shared.simulation.fetcher import Assignment, Fetcher, Spot
 from shared.simulation.log import Record
 from shared.simulation.loop import PROCESS
@@ -36,17 +37,17 @@ class Consumer:
     """One consumer."""
 
     def __init__(
-        self, broker: "Broker", is_lenient: Callable[[], bool], *, group_id: str | None = None,
+        self, broker: "Broker", kafka: Kafka, is_lenient: Callable[[], bool], *, group_id: str | None = None,
         partition_assignment_strategy: Sequence[Any] = (), session_timeout_ms: int = 10_000, rebalance_timeout_ms: int | None = None,
         heartbeat_interval_ms: int = 3_000, fetch_max_wait_ms: int = 500, max_partition_fetch_bytes: int = 1024 * 1024,
         retry_backoff_ms: int = 100, request_timeout_ms: int = 40_000, metadata_max_age_ms: int = 300_000,
         max_poll_records: int | None = None, group_instance_id: str | None = None,
     ) -> None:  # fmt: skip
-        """The settings are aiokafka's. `is_lenient`: whether header names that are not UTF-8 are read."""
-        self.broker, self.loop = broker, broker.loop
+        """The settings are aiokafka's. `kafka`: knows which cluster is talked to. `is_lenient`: whether header names need not be UTF-8."""
+        self.broker, self.loop, self._kafka = broker, broker.loop, kafka
         self._most_records = max_poll_records
         self.backoff, self._seconds = retry_backoff_ms / 1000, request_timeout_ms / 1000
-        self.line = Line(broker, self._seconds)
+        self.line = Line(broker, self._seconds, kafka.is_ours)
         self.is_started = False
         """Whether it ever reached a broker."""
         self.topics: tuple[str, ...] = ()
@@ -62,7 +63,7 @@ class Consumer:
         self._membership: Membership | None = None
         if group_id is not None:
             self._membership = Membership(
-                self, group_id, partition_assignment_strategy[0], Line(broker, self._seconds), name=group_instance_id or "",
+                self, group_id, partition_assignment_strategy[0], Line(broker, self._seconds, kafka.is_ours), name=group_instance_id or "",
                 session_seconds=session_timeout_ms / 1000,
                 rebalance_seconds=(session_timeout_ms if rebalance_timeout_ms is None else rebalance_timeout_ms) / 1000,
                 heartbeat_seconds=heartbeat_interval_ms / 1000, topics_seconds=metadata_max_age_ms / 1000,
@@ -92,12 +93,14 @@ class Consumer:
 
         Raises:
             KafkaConnectionError: where nobody answers.
+            AnotherCluster: where another one does.
             UnknownTopicOrPartitionError: where a topic is not made in time.
         """
         try:
             await self.line.ask(self.broker.metadata, ())
         except KafkaError as error:
-            raise KafkaConnectionError("Unable to bootstrap") from error
+            elsewhere = self._kafka.elsewhere
+            raise AnotherCluster(elsewhere) if elsewhere else KafkaConnectionError("Unable to bootstrap") from error
         self.is_started = True
         for topic in self.topics:
             await self._wait_for_topic(topic)
@@ -119,6 +122,15 @@ class Consumer:
         self._closed = True
         if self._membership is not None:
             await self._membership.stop()
+        await self._end_fetching()
+
+    async def give_up(self) -> None:
+        """Ends without a word to the group."""
+        if self._membership is not None:
+            await self._membership.give_up()
+        await self._end_fetching()
+
+    async def _end_fetching(self) -> None:
         if self._fetching is not None:
             self._fetching.cancel()
             with suppress(asyncio.CancelledError):
@@ -300,3 +312,14 @@ class Consumer:
     def _check(self) -> None:
         if self._membership is not None:
             self._membership.check()
+
+
+async def stop_consumer(consumer: Consumer, patience_seconds: float) -> None:
+    """As `shared.kafka.stop_consumer`."""
+    try:
+        await asyncio.wait_for(consumer.stop(), patience_seconds)
+    except (TimeoutError, KafkaError, OSError):
+        await consumer.give_up()
+    except asyncio.CancelledError:
+        await consumer.give_up()
+        raise

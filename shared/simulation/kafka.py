@@ -14,7 +14,7 @@ from aiokafka.errors import KafkaError
 
 from shared.kafka import Kafka
 from shared.simulation.broker import Broker
-from shared.simulation.consumer import Consumer
+from shared.simulation.consumer import Consumer, stop_consumer
 from shared.simulation.producer import Producer, stop_producer
 
 
@@ -31,24 +31,18 @@ class SimKafka(Kafka):
 
     def __init__(self, cluster: Cluster, process_name: str) -> None:
         """`process_name`: whose."""
+        super().__init__("simulated")
         self.name = process_name
         self._cluster = cluster
         self._lenient = False
 
     def consumer(self, **settings: Any) -> Consumer:
         """See `Kafka`."""
-        return Consumer(self._cluster, lambda: self._lenient, **settings)
+        return Consumer(self._cluster, self, lambda: self._lenient, **settings)
 
     def producer(self, **settings: Any) -> Producer:
         """See `Kafka`."""
-        return Producer(self._cluster, **settings)
-
-    async def cluster_id(self, consumer: Any) -> str:
-        """See `Kafka`."""
-        if not consumer.is_started:
-            raise KafkaError("no broker is known")
-        await consumer.line.ask(self._cluster.metadata, ())
-        return self._cluster.ident
+        return Producer(self._cluster, self, **settings)
 
     async def topic_ids(self, consumer: Any, topics: Iterable[str]) -> dict[str, str]:
         """See `Kafka`."""
@@ -68,6 +62,10 @@ class SimKafka(Kafka):
     async def stop_producer(self, producer: Any, patience_seconds: float) -> None:
         """See `Kafka`."""
         await stop_producer(producer, patience_seconds)
+
+    async def stop_consumer(self, consumer: Any, patience_seconds: float) -> None:
+        """See `Kafka`."""
+        await stop_consumer(consumer, patience_seconds)
 
     def read_leniently(self) -> None:
         """See `Kafka`."""

@@ -83,6 +83,14 @@ class Membership:
                 await self._ask("leave", self.ident)
         self._forget()
 
+    async def give_up(self) -> None:
+        """Ends without a word."""
+        self._is_closing = True
+        tasks = [task for task in (self._coordinating, self._beating) if task is not None]
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+
     def check(self) -> None:
         """Raises what keeps it from going on, once; then it tries again."""
         if self._coordinating is not None and self._coordinating.done():

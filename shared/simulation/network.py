@@ -21,6 +21,8 @@ class Server(Protocol):
 
     loop: Loop
     is_up: bool
+    ident: str
+    """Its cluster's."""
 
     def delay(self) -> float:
         """How many seconds something is under way."""
@@ -197,11 +199,11 @@ def _fail(answer: "asyncio.Future[Any]", error: BaseException) -> None:
 class Line:
     """A client's way to the server: a connection, and another one when it breaks."""
 
-    __slots__ = ("_connecting", "_link", "_seconds", "_server", "closed")
+    __slots__ = ("_connecting", "_is_ours", "_link", "_seconds", "_server", "closed")
 
-    def __init__(self, server: Server, seconds: float) -> None:
-        """`seconds`: how long an answer may take."""
-        self._server, self._seconds = server, seconds
+    def __init__(self, server: Server, seconds: float, is_ours: Callable[[str], bool]) -> None:
+        """`seconds`: how long an answer may take. `is_ours`: whether a cluster is talked to."""
+        self._server, self._seconds, self._is_ours = server, seconds, is_ours
         self._link: Link | None = None
         self._connecting: asyncio.Future[None] | None = None
         self.closed = False
@@ -225,7 +227,7 @@ class Line:
         """Makes the connection where there is none.
 
         Raises:
-            NodeNotReadyError: where nobody answers.
+            NodeNotReadyError: where nobody answers, or another cluster does.
         """
         while self._link is None or not self._link.open:
             if self.closed:
@@ -241,6 +243,9 @@ class Line:
             return
         if self.closed or not self._server.is_up:
             _fail(connecting, NodeNotReadyError("nobody answers"))
+            return
+        if not self._is_ours(self._server.ident):
+            _fail(connecting, NodeNotReadyError("another cluster answers"))
             return
         self._link = Link(self._server, self._seconds)
         self._server.connected(self._link)

@@ -17,6 +17,7 @@ from aiokafka.partitioner import DefaultPartitioner
 from aiokafka.record.default_records import DefaultRecordBatchBuilder
 from aiokafka.structs import RecordMetadata, TopicPartition
 
+from shared.kafka import AnotherCluster, Kafka
 from shared.simulation.log import APPENDED, Entry
 from shared.simulation.loop import PROCESS
 from shared.simulation.network import Line
@@ -100,14 +101,14 @@ class Producer:
     """One producer."""
 
     def __init__(
-        self, broker: "Broker", *, max_request_size: int = 1024 * 1024, max_batch_size: int = 16 * 1024, request_timeout_ms: int = 40_000,
-        retry_backoff_ms: int = 100,
+        self, broker: "Broker", kafka: Kafka, *, max_request_size: int = 1024 * 1024, max_batch_size: int = 16 * 1024,
+        request_timeout_ms: int = 40_000, retry_backoff_ms: int = 100,
     ) -> None:  # fmt: skip
-        """The settings are aiokafka's."""
-        self._broker, self._loop = broker, broker.loop
+        """The settings are aiokafka's. `kafka`: knows which cluster is talked to."""
+        self._broker, self._loop, self._kafka = broker, broker.loop, kafka
         self._largest, self._batch_size = max_request_size, max_batch_size
         self._seconds, self._backoff = request_timeout_ms / 1000, retry_backoff_ms / 1000
-        self._line = Line(broker, self._seconds)
+        self._line = Line(broker, self._seconds, kafka.is_ours)
         self._ident = 0
         self._numbers: dict[TopicPartition, int] = {}
         self._partitions: dict[str, int] = {}
@@ -125,11 +126,13 @@ class Producer:
 
         Raises:
             KafkaConnectionError: where nobody answers.
+            AnotherCluster: where another one does.
         """
         try:
             await self._line.ask(self._broker.metadata, ())
         except KafkaError as error:
-            raise KafkaConnectionError("Unable to bootstrap") from error
+            elsewhere = self._kafka.elsewhere
+            raise AnotherCluster(elsewhere) if elsewhere else KafkaConnectionError("Unable to bootstrap") from error
         while not self._ident:
             try:
                 self._ident = await self._line.ask(self._broker.new_producer)

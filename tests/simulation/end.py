@@ -35,6 +35,8 @@ async def settled(town: "Town") -> None:
         await asyncio.sleep(1.0)
     if left:
         raise Violation(11, f"long after the faults stopped: {'; '.join(left[:4])}")
+    if told := [topic.name for topic in town.cluster.strange_topics if any(partition.records for partition in topic.partitions)]:
+        raise Violation(4, f"another cluster was told what is ours: {told}")
     for topics in map(events_topic, town.minds):
         _on_the_topic(town, topics.partition(".")[0])
     _states(town)

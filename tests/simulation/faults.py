@@ -154,6 +154,16 @@ async def broker_killed(town: "Town", random: Random) -> None:
     town.tell("kafka", "is there again")
 
 
+async def another_cluster(town: "Town", random: Random) -> None:
+    """Another cluster is at Kafka's address for a while."""
+    other = f"another {random.random()}"
+    town.tell("kafka", f"{other} is at the address")
+    town.cluster.another(other)
+    await asyncio.sleep(random.choice((0.1, 1.0, 5.0, 15.0, 45.0)))
+    town.cluster.own_again()
+    town.tell("kafka", "our own is at the address again")
+
+
 async def broker_unreliable(town: "Town", random: Random) -> None:
     """Answers are lost, connections reset."""
     rate = random.choice((0.02, 0.1, 0.3))
@@ -239,6 +249,6 @@ async def expired(town: "Town", random: Random) -> None:
 
 FAULTS: list[Fault] = [
     killed, killed, killed, frozen, frozen, stopped, usurped, usurped, clock_off, database_clock_off, database_killed, session_ended,
-    database_unreliable, commits_unanswered, commits_unanswered, disk_full, broker_killed, broker_unreliable, broker_slow,
-    producers_forgotten, delivered_again, delivered_again, delivered_changed, delivered_changed, expired,
+    database_unreliable, commits_unanswered, commits_unanswered, disk_full, broker_killed, another_cluster, broker_unreliable,
+    broker_slow, producers_forgotten, delivered_again, delivered_again, delivered_changed, delivered_changed, expired,
 ]  # fmt: skip

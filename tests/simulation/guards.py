@@ -6,6 +6,7 @@ from typing import Any
 from unittest.mock import patch
 
 from shared import clock
+from shared.kafka import Kafka
 from shared.machine import answering, deciding, projecting, shard, store
 from shared.machine.cache import Cache
 from shared.machine.clock import Clock
@@ -122,6 +123,13 @@ def relay_place() -> Iterator[None]:
         return (await store.read_head(connection, shard)).position
 
     with patch.object(store, "read_relayed", read_relayed):
+        yield
+
+
+@_guard(4)
+def own_cluster() -> Iterator[None]:
+    """Only our own cluster is talked to."""
+    with patch.object(Kafka, "is_ours", lambda *_: True):
         yield
 
 

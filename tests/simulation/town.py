@@ -142,9 +142,10 @@ class Town:
     async def _project(self, name: str, figures: SimpleNamespace) -> None:
         pool: Any = await self.postgres.connect("", "console", 4)
         kafka: Any = self.cluster.client("console")
+        kafka.only(CLUSTER)
         group = Group(
             kafka, "console", tuple(TOPICS), SESSION_TIMEOUT_MS,
-            lambda shard, feed: Projector(shard, feed, 20, pool, (Applied(),)), cluster=CLUSTER,
+            lambda shard, feed: Projector(shard, feed, 20, pool, (Applied(),)),
             instance=name if self.named else "", watchdog=NoDog(),
         )  # fmt: skip
         figures.group = group

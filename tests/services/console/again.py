@@ -42,8 +42,9 @@ async def same(owner: asyncpg.Connection, query: str) -> bool:
 async def project(dsn: str, kafka: str) -> None:
     """The console's own projections, in small batches, under a group of their own, until cancelled."""
     async with asyncpg.create_pool(dsn, server_settings={"search_path": SCHEMA}) as pool:
+        own = Kafka(kafka)
+        own.only((await installation(pool)).cluster)
         group = Group(
-            Kafka(kafka), SCHEMA, tuple(TOPICS), 6_000, lambda shard, feed: Projector(shard, feed, 7, pool, (Story(), Queue(), Outcomes())),
-            cluster=(await installation(pool)).cluster,
+            own, SCHEMA, tuple(TOPICS), 6_000, lambda shard, feed: Projector(shard, feed, 7, pool, (Story(), Queue(), Outcomes())),
         )  # fmt: skip
         await group.run()

@@ -62,7 +62,7 @@ class Live:
 
     async def start(self, mind: Mind | None = None, *, wait: bool = True, **settings) -> Member:
         told = Settings(
-            kafka=self.installation.kafka, database=self.installation.role_dsn("intake"), **{"session_timeout_ms": 6_000, **settings}
+            database=self.installation.role_dsn("intake"), **{"kafka": self.installation.kafka, "session_timeout_ms": 6_000, **settings}
         )
         figures = Figures("intake")
         member = Member(figures, asyncio.create_task(work(mind or self.mind, told, figures)))

@@ -9,7 +9,7 @@ from aiokafka.admin import NewTopic
 from aiokafka.consumer import fetcher
 from aiokafka.errors import UnknownTopicOrPartitionError, for_code
 
-from deploy.topics import FOR_EVER, REPLICAS, TOPICS, admin
+from deploy.topics import FOR_EVER, REPLICAS, TOPICS, admin, cluster_id
 from shared.contract.envelope import SUBMISSIONS
 from shared.kafka import ByShard, Kafka
 from shared.simulation.kafka import Cluster
@@ -60,6 +60,14 @@ class Given:
 
     def mute(self, consumer):
         """The group hears nothing of it any more. It does not know."""
+        raise NotImplementedError
+
+    async def cluster(self):
+        """Its id."""
+        raise NotImplementedError
+
+    def works(self, consumer):
+        """Whether anything of it is still at work."""
         raise NotImplementedError
 
     # ---- what they do alike ------------------------------------------------------------------------------------------------
@@ -218,40 +226,56 @@ class Real(Given):
 
         consumer._coordinator._do_heartbeat = unheard
 
+    async def cluster(self):
+        async with admin(self._address) as client:
+            return await cluster_id(client)
+
+    def works(self, consumer):
+        coordinator, fetcher, client = consumer._coordinator, consumer._fetcher, consumer._client
+        tasks = coordinator._coordination_task, coordinator._heartbeat_task, fetcher._fetch_task, client._sync_task, *fetcher._pending_tasks
+        return any(task and not task.done() for task in tasks) or any(one.connected() for one in client._conns.values())
+
 
 class Simulated(Given):
     def __init__(self, loop):
         super().__init__()
-        self.cluster = Cluster(loop)
-        self.kafka = self.cluster.client("body")
+        self.broker = Cluster(loop)
+        self.kafka = self.broker.client("body")
         self._deleted = {}
 
     async def topic(self, partitions=1, *, as_submissions=False):
         topic = f"{SUBMISSIONS}.{self.name()}" if as_submissions else self.name()
-        self.cluster.create(topic, partitions)
+        self.broker.create(topic, partitions)
         return topic
 
     async def delete(self, topic):
-        self._deleted[topic] = len(self.cluster.partitions_for_topic(topic))
-        self.cluster.delete(topic)
+        self._deleted[topic] = len(self.broker.partitions_for_topic(topic))
+        self.broker.delete(topic)
 
     async def make_again(self, topic):
-        self.cluster.create(topic, self._deleted[topic])
+        self.broker.create(topic, self._deleted[topic])
 
     async def wipe(self, topic):
-        self.cluster.wipe(topic)
+        self.broker.wipe(topic)
 
     async def retain(self, place, beginning):
-        self.cluster.retain(place.topic, place.partition, beginning)
+        self.broker.retain(place.topic, place.partition, beginning)
 
     async def write_torn(self, place, name):
-        self.cluster.append(place.topic, place.partition, None, b"torn", [(name, b"value")])
+        self.broker.append(place.topic, place.partition, None, b"torn", [(name, b"value")])
 
     def mute(self, consumer):
         async def unheard():
             return True
 
         consumer._membership._beat_once = unheard
+
+    async def cluster(self):
+        return self.broker.ident
+
+    def works(self, consumer):
+        tasks = consumer._membership._coordinating, consumer._membership._beating, consumer._fetching
+        return any(task and not task.done() for task in tasks)
 
 
 def on_real(address, body):

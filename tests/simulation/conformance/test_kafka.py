@@ -23,7 +23,7 @@ from aiokafka.errors import (
 from aiokafka.record.memory_records import MemoryRecords
 
 from deploy.topics import LARGEST
-from shared.kafka import ByShard
+from shared.kafka import AnotherCluster, ByShard
 from shared.machine.told import APPENDED
 from tests.simulation.conformance.clusters import SESSION_MS, on_real, on_simulated, places
 
@@ -508,6 +508,19 @@ def test_a_header_name_that_is_not_text_fails_whatever_is_read_with_it_until_it_
     run(body)
 
 
+def test_a_consumer_that_is_given_up_fetches_nothing_more_and_is_heard_of_no_more(run):
+    async def body(given):
+        (place,) = places(await given.topic(), 1)
+        member = await given.member(given.name(), [place.topic])
+        await given.until(lambda: member.shards)
+        member.task.cancel()
+        await given.kafka.stop_consumer(member.consumer, 0)
+        assert not given.works(member.consumer)
+        await given.kafka.stop_consumer(member.consumer, 0)
+
+    run(body)
+
+
 # ---- topics that are others ------------------------------------------------------------------------------------------------
 
 
@@ -535,17 +548,24 @@ def test_a_topic_that_was_made_anew_has_another_id_and_nothing_in_it(run):
     run(body)
 
 
-def test_a_cluster_has_an_id_which_is_told_to_whoever_has_reached_it(run):
+def test_only_one_cluster_is_talked_to_where_it_is_named(run):
     async def body(given):
-        consumer = await given.consumer()
-        ident = await given.kafka.cluster_id(consumer)
-        assert ident
-        await given.wipe(await given.topic())
-        assert await given.kafka.cluster_id(await given.consumer()) == ident
-        never_started = given.kafka.consumer()
-        given._consumers.append(never_started)
-        with pytest.raises(KafkaError):
-            await given.kafka.cluster_id(never_started)
+        (place,) = places(await given.topic(), 1)
+        await given.write(place, b"there")
+        given.kafka.only("another")
+        group = given.name()
+        refused = given.kafka.consumer(group_id=group, partition_assignment_strategy=(ByShard,)), given.kafka.producer()
+        refused[0].subscribe([place.topic])
+        for client in refused:
+            with pytest.raises(AnotherCluster, match="belongs to another, but"):
+                await client.start()
+        assert "belongs to another" in given.kafka.elsewhere
+        await given.kafka.stop_consumer(refused[0], 1)
+        await given.kafka.stop_producer(refused[1], 1)
+        given.kafka.only(await given.cluster())
+        assert [record.value for record in await given.read(await given.consumer(place), 1)] == [b"there"]
+        await given.write(place, b"ours")
+        assert not given.kafka.elsewhere
 
     run(body)
 
