@@ -84,7 +84,7 @@ def offsets(seen: Seen) -> Iterator[Finding]:
             yield wrong("offsets", what, f"this is older data of Kafka's: put the newer back; or, if that is gone for good: {REBUILD}")
     waiting = _waiting(kafka, database)
     if well:
-        yield fine("offsets", f"Kafka has what every shard reads next{f'; {waiting:,} records wait to be read' if waiting else ''}")
+        yield fine("offsets", f"Kafka has what every shard reads next{f'; up to {waiting:,} records wait to be read' if waiting else ''}")
     yield from _short(kafka, database)
 
 
@@ -95,7 +95,10 @@ def _after_a_loss(one: _Reading) -> str:
 
 
 def _waiting(kafka: KafkaSeen, database: DatabaseSeen) -> int:
-    """How many records are there that were not read; a topic that a shard never read, from its beginning."""
+    """How many offsets are there that were not read; a topic that a shard never read, from its beginning.
+
+    No more records than these wait, and may be fewer: the end of a sender's transaction has an offset, too.
+    """
     read = {(one.service, one.shard, one.topic): one.expected for one in _readings(database)}
     found = 0
     for service, heads in database.heads.items():

@@ -317,7 +317,9 @@ class Group:
                         await self._topic_ids()
                 self._heard_at = clock.passed()
                 for worker in workers:
-                    worker.heard_ends({place.topic: end for place, end in ends.items() if place.partition == worker.shard}, asked_at)
+                    fetched = {topic: await self._consumer.position(TopicPartition(topic, worker.shard)) for topic in self._topics}
+                    theirs = {place.topic: end for place, end in ends.items() if place.partition == worker.shard}
+                    worker.heard_ends(theirs, asked_at, fetched)
             if hung := sorted(worker.shard for worker in workers if worker.hung):
                 self._tear(f"nothing is fetched for the shards {hung}, though Kafka has records")
             now = clock.passed()

@@ -34,7 +34,10 @@ class Progress:
     done_at: float = field(default_factory=clock.passed)
     """When it last took records in, or there were none."""
     ends: Mapping[str, int] = field(default_factory=dict)
-    """The offset after the last record of each topic, as Kafka last said."""
+    """The offset after the last of each topic, as Kafka last said."""
+    _through: Mapping[str, int] = field(default_factory=dict)
+    """Up to here there was no record of each topic that was not taken in, though there may be offsets: the end of a sender's transaction
+    has one, and nobody is ever given it."""
     _taken_at: dict[str, float] = field(default_factory=dict)
     """When Kafka took the last record of each topic that was taken in: what waits is younger."""
     _none_at: dict[str, float] = field(default_factory=dict)
@@ -42,13 +45,19 @@ class Progress:
 
     def begin(self, topics: Iterable[str]) -> None:
         """The shard is read from here on."""
-        self.done_at, self.ends, self._taken_at = clock.passed(), {}, {}
+        self.done_at, self.ends, self._through, self._taken_at = clock.passed(), {}, {}, {}
         self._none_at = dict.fromkeys(topics, clock.now().timestamp())
 
-    def heard(self, ends: Mapping[str, int], asked_at: float, offsets: Mapping[str, int]) -> None:
-        """Kafka said where the topics end, when it was asked at `asked_at`, by the wall clock. `offsets`: what was taken in by now."""
-        self.ends = ends
-        none = [topic for topic, end in ends.items() if end <= offsets.get(topic, 0)]
+    def heard(self, ends: Mapping[str, int], asked_at: float, through: Mapping[str, int]) -> None:
+        """Kafka said where the topics end.
+
+        Args:
+            ends: The offset after the last of each.
+            asked_at: When it was asked, by the wall clock.
+            through: Up to where no record of each is left that was not taken in by now.
+        """
+        self.ends, self._through = ends, through
+        none = [topic for topic, end in ends.items() if end <= through.get(topic, 0)]
         for topic in none:
             self._none_at[topic] = asked_at
         if len(none) == len(ends):
@@ -73,14 +82,14 @@ class Progress:
                 oldest[record.topic] = record.timestamp / 1000
         found, now = {}, clock.now().timestamp()
         for topic, offset in offsets.items():
-            records = max(self.ends.get(topic, 0), known.get(topic, 0)) - offset
+            records = max(self.ends.get(topic, 0), known.get(topic, 0)) - max(offset, self._through.get(topic, 0))
             since = oldest.get(topic) or max(self._taken_at.get(topic, 0.0), self._none_at.get(topic, now))
             found[topic] = Lag(records, max(0.0, now - since)) if records > 0 else Lag(0, 0.0)
         return found
 
     def waits(self, offsets: Mapping[str, int]) -> int:
         """How many records Kafka is known to have that were not taken in."""
-        return sum(max(0, end - offsets.get(topic, 0)) for topic, end in self.ends.items())
+        return sum(max(0, end - max(offsets.get(topic, 0), self._through.get(topic, 0))) for topic, end in self.ends.items())
 
     def stalled(self, offsets: Mapping[str, int], fetched: int) -> tuple[str, str] | None:
         """Why nothing is done though there is something to do, as a worker's trouble is told; None where it gets on.

@@ -15,6 +15,7 @@ from shared.machine.bytes import LedgerRow
 from shared.machine.head import Stopped
 from shared.machine.records import NotAnEvent, read_event
 from shared.machine.store import Connection
+from shared.machine.told import Record
 
 LOOKED_BACK = 100
 """So many records at the end of a partition are looked through: others than we may have written there, by mistake."""
@@ -47,12 +48,10 @@ class Tail:
         consumer = await self._started()
         consumer.assign([place])
         beginning, end = (await consumer.beginning_offsets([place]))[place], (await consumer.end_offsets([place]))[place]
-        at, records = max(beginning, end - LOOKED_BACK), []
-        consumer.seek(place, at)
-        while at < end:
-            for record in (await consumer.getmany(place, timeout_ms=WAIT_MS)).get(place, ()):
-                at = record.offset + 1
-                records.append(record)
+        records: list[Record] = []
+        consumer.seek(place, max(beginning, end - LOOKED_BACK))
+        while await consumer.position(place) < end:  # the last offset need not be a record's: a transaction's end has one
+            records.extend((await consumer.getmany(place, timeout_ms=WAIT_MS)).get(place, ()))
         for record in reversed(records):
             with suppress(NotAnEvent):
                 return read_event(text_headers(record.headers), record.value, place.partition)[0]

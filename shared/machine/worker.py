@@ -148,9 +148,17 @@ class Worker(ABC):
             if not self.stopping:
                 await asyncio.sleep(pause)
 
-    def heard_ends(self, ends: Mapping[str, int], asked_at: float) -> None:
-        """Kafka said where the topics end. `asked_at`: when it was asked, in seconds since 1970."""
-        self.progress.heard(ends, asked_at, self.watch.offsets)
+    def heard_ends(self, ends: Mapping[str, int], asked_at: float, fetched: Mapping[str, int]) -> None:
+        """Kafka said where the topics end.
+
+        Args:
+            ends: The offset after the last of each.
+            asked_at: When it was asked, in seconds since 1970.
+            fetched: Up to where what there was of each was handed to us.
+        """
+        in_hand = {record.topic for record in self._inbox}
+        through = {topic: offset if topic in in_hand else max(offset, fetched[topic]) for topic, offset in self.watch.offsets.items()}
+        self.progress.heard(ends, asked_at, through)
 
     def lags(self, known: Mapping[str, int]) -> Mapping[str, Lag]:
         """What waits of each topic. `known`: where the topics end at least."""

@@ -203,6 +203,14 @@ class Consumer:
         self._spot(partition).position = offset
         self._fetcher.forget(partition)
 
+    async def position(self, partition: TopicPartition) -> int:
+        """The next offset that would be handed over. Raises IllegalStateError for what is not assigned."""
+        if not self.is_assigned(partition):
+            raise IllegalStateError(f"Partition {partition} is not assigned")
+        position = self._spot(partition).position
+        assert position is not None, "not simulated: a position that the library looks for by itself"
+        return position
+
     def pause(self, *partitions: TopicPartition) -> None:
         """Fetches nothing of these; what was fetched is lost when it would be handed over."""
         for partition in partitions:

@@ -5,11 +5,12 @@ from contextlib import asynccontextmanager
 import pytest
 from aiokafka import AIOKafkaProducer
 
+from deploy.topics import ranges
 from shared.contract.envelope import events_topic
 from shared.kafka import Kafka
 from shared.machine.head import Stopped
 from shared.machine.tail import LOOKED_BACK, Tail, must_have
-from tests.shared.machine.live import adds, everything, until
+from tests.shared.machine.live import adds, everything, is_so, until
 
 TABLES = ("head", "journal", "ledger", "state", "timers", "messages", "relayed")
 
@@ -89,6 +90,15 @@ async def test_what_others_wrote_there_is_looked_past(live, others):
     assert (await asked(live, 0)).position == expected.position
 
 
+async def test_a_transactions_end_that_others_left_there_is_not_waited_for(live):
+    await worked(live, adds(20))
+    expected, before = await asked(live, 0), await end(live, 0)
+    async with writing(live, transactional_id="others") as producer, producer.transaction():
+        await producer.send(events_topic("intake"), b"?", partition=0)
+    await until(lambda: is_so(end(live, 0), before + 2))
+    assert (await asked(live, 0)).position == expected.position
+
+
 async def test_a_topic_without_events_has_no_last_one(live):
     assert await asked(live, 0) is None
 
@@ -101,9 +111,14 @@ async def asked(live, shard):
         await tail.close()
 
 
+async def end(live, shard):
+    topic = events_topic("intake")
+    return (await ranges(live.installation.kafka, {topic: live.shards}))[topic, shard][1]
+
+
 @asynccontextmanager
-async def writing(live):
-    producer = AIOKafkaProducer(bootstrap_servers=live.installation.kafka)
+async def writing(live, **settings):
+    producer = AIOKafkaProducer(bootstrap_servers=live.installation.kafka, **settings)
     await producer.start()
     try:
         yield producer

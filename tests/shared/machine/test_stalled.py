@@ -5,12 +5,12 @@ import time
 from dataclasses import replace
 
 import pytest
-from aiokafka import TopicPartition
+from aiokafka import AIOKafkaProducer, TopicPartition
 
-from shared.contract.envelope import commands_topic
+from shared.contract.envelope import commands_topic, shard_of
 from shared.machine.group import Torn
 from tests.shared.machine.live import STREAMS, adds, is_so, until
-from tests.shared.machine.tally import MIND, TALLY, Add
+from tests.shared.machine.tally import MIND, TALLY, Add, headers, key
 
 
 @pytest.fixture(autouse=True)
@@ -52,6 +52,33 @@ async def test_a_reader_that_is_given_nothing_is_found_out(live):
     await until(lambda: is_so(live.events("intake.Added.v1"), 80))
     await until(lambda: told(member)[0])
     assert told(member)[1]["behind"] == {"records": 0, "seconds": 0.0}
+
+
+async def test_the_end_of_a_senders_transaction_is_no_record_that_is_waited_for(live, monkeypatch):
+    monkeypatch.setattr("shared.machine.progress.HUNG_SECONDS", 2.0)
+    member = await live.start()
+    await live.ready()
+    producer = AIOKafkaProducer(bootstrap_servers=live.installation.kafka, transactional_id="upstream")
+    await producer.start()
+    for number in range(2):
+        await producer.begin_transaction()
+        for command, stream in adds(20):
+            await producer.send(
+                commands_topic("intake"), command.to_bytes(), key=key(stream), partition=shard_of(stream, live.shards),
+                headers=headers(command, stream, f"transaction{number}{stream}"),
+            )  # fmt: skip
+        await producer.commit_transaction()
+    await producer.stop()
+    await until(lambda: is_so(live.events("intake.Added.v1"), 40))
+    await until(lambda: told(member)[1]["behind"] == {"records": 0, "seconds": 0.0})
+    for _ in range(30):
+        await asyncio.sleep(0.1)
+        assert told(member)[0], told(member)[1]
+        assert told(member)[1]["behind"] == {"records": 0, "seconds": 0.0}
+    assert not member.task.done()
+    await live.send(*adds(20))
+    await until(lambda: is_so(live.events("intake.Added.v1"), 60))
+    await live.prove()
 
 
 async def test_a_reader_that_stays_frozen_is_not_kept(live, monkeypatch):
