@@ -1,13 +1,15 @@
 """Hearing what the services say: event topics followed from the ends they had, or from given places, through any absence of the broker."""
 
 import asyncio
-from collections.abc import Coroutine, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from types import TracebackType
 from typing import Self
 
 import structlog
 from aiokafka import AIOKafkaConsumer, ConsumerRecord, TopicPartition
 from aiokafka.errors import KafkaError
+
+from shared.kafka import stop_consumer
 
 POLL_MS = 200
 """How long it listens before it looks about."""
@@ -77,7 +79,7 @@ class Listener:
         try:
             await consumer.start()
         except BaseException:
-            await _stop(consumer)
+            await stop_consumer(consumer, CLOSE_SECONDS)
             raise
         consumer.assign(list(self._places))
         return consumer
@@ -90,24 +92,4 @@ class Listener:
         if self._consumer is None:
             return
         consumer, self._consumer = self._consumer, None
-        await _stop(consumer)
-
-
-async def _stop(consumer: AIOKafkaConsumer) -> None:
-    """Ends a consumer, within seconds even where the broker is away.
-
-    There the library trips over the tasks that it cancels itself, and it looks as if we had been cancelled: so it stops in a task of
-    its own. What it has left open then is closed here; it has no way for that, so it is done from inside.
-    """
-    if not await _ended(consumer.stop()):
-        await _ended(consumer._client.close())  # noqa: SLF001
-
-
-async def _ended(ending: Coroutine[None, None, None]) -> bool:
-    """Whether this came to its end, in time and well."""
-    task = asyncio.create_task(ending)
-    try:
-        await asyncio.wait({task}, timeout=CLOSE_SECONDS)
-    finally:
-        task.cancel()
-    return task.done() and not task.cancelled() and task.exception() is None
+        await stop_consumer(consumer, CLOSE_SECONDS)
