@@ -14,7 +14,7 @@ is said about has its default.
 """
 ELSEWHERE = """
 Not settings, but read as well: `M2_REPO` names the folder where the jars of the embedded Kafka are kept (default `~/.m2/repository`), and
-the tests read `MAKEGOOD_TEST_SERVERS` (see [contributing](../../CONTRIBUTING.md)).
+the tests read `MAKEGOOD_TEST_SERVERS` and `MAKEGOOD_TEST_WITHOUT_MOUNTS` (see [contributing](../../CONTRIBUTING.md)).
 """
 
 
