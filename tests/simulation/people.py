@@ -102,14 +102,14 @@ class People:
         partition = shard_of(stream, self.town.shards)
         if random.random() < 0.05:
             partition = random.randrange(self.town.shards)
-        headers = _headers(command, stream, known_as)
+        headers = headers_of(command, stream, known_as)
         return Message(known_as, commands_topic("intake"), partition, key_of(stream), command.to_bytes(), headers, deserves)
 
     def _submission(self, name: str) -> Message:
         command = Submit(ref=str(self.random.randrange(STREAMS)), number=self._number())
         partition = self.random.randrange(self.town.shards)
         deserves = of_number("intake", command.number)
-        return Message(name, SUBMISSIONS, partition, None, command.to_bytes(), _headers(command, None, name), deserves)
+        return Message(name, SUBMISSIONS, partition, None, command.to_bytes(), headers_of(command, None, name), deserves)
 
     def _settling(self, name: str) -> Message | None:
         """An operator sees to what is parked: lets it be decided once more, corrected or not, or gives it up."""
@@ -126,14 +126,14 @@ class People:
         if random.random() < 0.7:
             command = RetryParked(shard=shard, entry=row["entry"], reason="it is mended", body=body)
         stream = self.town.readers[service].shard_stream(shard)
-        headers = _headers(command, stream, name)
+        headers = headers_of(command, stream, name)
         return Message(name, commands_topic(service), shard, key_of(stream), command.to_bytes(), headers, "accepted", settles=True)
 
     def _broken(self, name: str) -> Message:
         """What can't be read, or says that it is what it is not."""
         random, stream = self.random, self.random.choice(self.streams)
         topic = random.choice((commands_topic("intake"), commands_topic("resolution"), SUBMISSIONS, "resolution.events", "intake.events"))
-        headers = _headers(Add(number=1), stream, name)
+        headers = headers_of(Add(number=1), stream, name)
         value: bytes | None = random.choice((None, b"", b"\xff\xfe", b'{"number": ', json.dumps({"number": "x"}).encode(), b"[" * 2000))
         if random.random() < 0.3:  # a hop that never was
             shard, position = random.randrange(self.town.shards), random.randrange(1, 30)
@@ -145,5 +145,6 @@ class People:
         return Message(name, topic, random.randrange(self.town.shards), key, value, headers, "parked:undecodable")
 
 
-def _headers(command: Command, stream: UUID | None, name: str) -> list[tuple[str, bytes]]:
+def headers_of(command: Command, stream: UUID | None, name: str) -> list[tuple[str, bytes]]:
+    """As people send a command: its headers."""
     return command_headers(command.type, name, stream=stream, source="/people", actor="person:ines", sent_at="2026-03-02T08:00:00Z")
