@@ -81,6 +81,9 @@ class Outlet:
                     log.warning("kafka_is_away", error=repr(error))
                     await self._kafka.stop_producer(producer, CLOSE_SECONDS)
                     await asyncio.sleep(RETRY_SECONDS)
+                except asyncio.CancelledError:  # whoever waited does so no more; it would go on by itself
+                    await self._kafka.stop_producer(producer, CLOSE_SECONDS)
+                    raise
             return self._producer
 
     async def close(self) -> None:
