@@ -1,9 +1,16 @@
-"""The options that many commands share."""
+"""The options that many commands share, and who answers for what is done."""
 
 from pathlib import Path
 from typing import Annotated
 
 import typer
+
+from deploy.cli.exits import Exit, stop
+from shared.contract.values import ACTOR
+from shared.machine.held import PERSON
+
+OPERATOR = f"{PERSON}operator"
+"""Who answers, where nobody is named."""
 
 Home = Annotated[
     Path | None,
@@ -18,3 +25,9 @@ Service = Annotated[str | None, typer.Option("--service", metavar="NAME", help="
 ShardNumber = Annotated[int | None, typer.Option("--shard", min=0, metavar="N", help="Only this one.")]
 Reason = Annotated[str, typer.Option("--reason", metavar="TEXT", help="Why. It is kept for ever: name nobody.", show_default=False)]
 Actor = Annotated[str, typer.Option("--actor", metavar="WHO", help="Who answers for it: a person, as in person:anna.")]
+
+
+def must_be_a_person(actor: str) -> None:
+    """Ends the command where who answers for it is not named, or is none who could."""
+    if not ACTOR.fullmatch(actor) or not actor.startswith(PERSON):
+        stop("A person answers for this: --actor person:NAME, without spaces.", Exit.USAGE)

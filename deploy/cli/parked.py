@@ -11,7 +11,7 @@ import typer
 from deploy.cli import output, settling
 from deploy.cli.database import in_range, run
 from deploy.cli.exits import Exit, stop
-from deploy.cli.options import Actor, AsJson, Home, Reason, Service, ShardNumber
+from deploy.cli.options import OPERATOR, Actor, AsJson, Home, Reason, Service, ShardNumber
 from deploy.cli.place import minds, stack_of
 from deploy.cli.settling import Seen
 from deploy.database import connected, installation, use
@@ -130,7 +130,7 @@ def retry(
     body: Annotated[
         str | None, typer.Option("--body", metavar="JSON", help="What it should have said, whole; @FILE reads it, @- from standard input.")
     ] = None,
-    actor: Actor = settling.OPERATOR,
+    actor: Actor = OPERATOR,
     dry_run: DryRun = False,
     wait: Wait = 10,
     as_json: AsJson = False,
@@ -156,7 +156,7 @@ def discard(
     *,
     place: Place,
     reason: Reason,
-    actor: Actor = settling.OPERATOR,
+    actor: Actor = OPERATOR,
     dry_run: DryRun = False,
     wait: Wait = 10,
     as_json: AsJson = False,

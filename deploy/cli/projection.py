@@ -10,7 +10,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from deploy.cli import output
 from deploy.cli.database import run
 from deploy.cli.exits import Exit, stop
-from deploy.cli.options import AsJson, Home
+from deploy.cli.options import OPERATOR, Actor, AsJson, Home, must_be_a_person
 from deploy.cli.place import stack_of
 from deploy.rebuild.projections import Busy, Differs, Rebuilt, rebuild
 from services.console.projections.kept import KEPT
@@ -38,6 +38,7 @@ def rebuild_(
         str, typer.Option("--anyway", metavar="REASON", help="Why it may have more or fewer rows than the one that is there.")
     ] = "",
     anew: Annotated[bool, typer.Option("--anew", help="From the first event, though an interrupted run left some of it.")] = False,
+    actor: Actor = OPERATOR,
     as_json: AsJson = False,
     home: Home = None,
 ) -> None:
@@ -46,12 +47,13 @@ def rebuild_(
     For when a release shows something that an older one did not keep, or what is shown is doubted. It is made beside what is there, while
     everything runs, and takes its place at once when it has caught up: nobody sees half of it. It does not where it saw other events
     than the one that is there (the hashes differ), and not where it has more or fewer rows, unless you say why. Interrupted, it is run
-    again and goes on.
+    again and goes on; two runs at once there are not.
 
     Example: makegood projection rebuild queue
     """
     if name not in KEPT:
         stop(f"There is no projection {name}: say one of {NAMES}.", Exit.USAGE)
+    must_be_a_person(actor)
     stack = stack_of(home)
     began = time.monotonic()
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
@@ -60,7 +62,7 @@ def rebuild_(
 
         async def made() -> Rebuilt:
             return await rebuild(
-                stack.owner_dsn, name, KEPT[name], anew=anew, reason=anyway,
+                stack.owner_dsn, name, KEPT[name], anew=anew, reason=anyway, actor=actor,
                 tell=lambda done, of: bar.update(task, completed=done, total=of),
             )  # fmt: skip
 

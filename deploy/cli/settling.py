@@ -19,23 +19,20 @@ from pydantic_core import from_json
 from deploy.cli import output
 from deploy.cli.database import run
 from deploy.cli.exits import Exit, stop
+from deploy.cli.options import must_be_a_person
 from deploy.cli.place import settings
 from deploy.database import connected, installation
 from deploy.local.stack import Stack
 from shared.contract.envelope import command_headers, commands_topic, key_of
 from shared.contract.in_words import in_words
 from shared.contract.machine import DiscardParked, RetryParked
-from shared.contract.values import ACTOR
 from shared.kafka import Kafka
 from shared.machine import waiting
 from shared.machine.bytes import JournalRow
 from shared.machine.head import Outcome
-from shared.machine.held import PERSON
 from shared.machine.stored import journal_row
 from shared.machine.told import Reader
 
-OPERATOR = "person:operator"
-"""Who asks, where nobody is named."""
 SOURCE = "/cli"
 WAIT_MAX_SECONDS = 600
 LOOK_SECONDS = 0.1

@@ -1,10 +1,12 @@
 """One of the console's projections, made again from the ledgers beside the live one, which it takes the place of in one transaction.
 
 It is made in a schema of its own, page by page, its places written with what is made of the events: interrupted, it goes on from there.
+One run at a time: two would both take the same page in, and what counts would count twice, under places that say nothing of it.
 It goes as far as the live one and no further, since both share what comes next. Whoever reads sees the old one whole, or the new one.
 """
 
 import asyncio
+import hashlib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -39,7 +41,7 @@ class Differs(RuntimeError):
 
 
 class Busy(RuntimeError):
-    """Somebody reads the live one all the time: it was not possible to change places."""
+    """Somebody is in the way: another run, or whoever reads the live one all the time. What was made stays."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,6 +56,7 @@ class Rebuilt:
     rows_before: int
     rows_after: int
     reason: str
+    actor: str
 
 
 async def rebuild(
@@ -63,6 +66,7 @@ async def rebuild(
     *,
     anew: bool = False,
     reason: str = "",
+    actor: str,
     tell: Callable[[int, int], None] = lambda _done, _of: None,
 ) -> Rebuilt:
     """Makes a projection again, and lets it take the live one's place.
@@ -73,17 +77,20 @@ async def rebuild(
         kept: What it is.
         anew: Whether what an interrupted run left is thrown away.
         reason: Why it may have more or fewer rows than the live one; empty: it may not.
+        actor: Who answers for it, a person.
         tell: Hears how many events were taken in, and of how many.
 
     Raises:
         Differs: it saw other events than the live one, or has more or fewer rows and no reason for it was given.
-        Busy: it is caught up but could not take the other's place.
+        Busy: another run is at work, or it is caught up but could not take the other's place.
         Stopped: a ledger has a gap, or is not what was written.
         NotInstalled, OSError, asyncpg.PostgresError: what was made stays.
     """
     schema = f"console_again_{name}"
     async with connected(owner_dsn) as reader, connected(owner_dsn, schema) as writer:
         there = await installation(reader)
+        if not await writer.fetchval("SELECT pg_try_advisory_lock($1)", lock(name)):  # until the session that writes ends
+            raise Busy(_ANOTHER.format(name=name))
         await _prepared(writer, schema, there.shards, anew=anew)
         making = _Making(reader, writer, schema, kept)
         while True:
@@ -94,8 +101,13 @@ async def rebuild(
             if behind <= NEARLY_ROWS:
                 break
             await making.catch_up(live, partial(_further, tell, of - behind, of))
-        before, after = await making.change_places(name, reason)
-        return Rebuilt(name, of, making.taken, before, after, reason)
+        before, after = await making.change_places(name, reason, actor)
+        return Rebuilt(name, of, making.taken, before, after, reason, actor)
+
+
+def lock(name: str) -> int:
+    """What whoever makes a projection again holds."""
+    return int.from_bytes(hashlib.sha256(f"makegood projection {name}".encode()).digest()[:8], signed=True)
 
 
 async def _prepared(writer: asyncpg.Connection, schema: str, shards: int, *, anew: bool) -> None:
@@ -148,6 +160,7 @@ class _Making:
 
     async def _page(self, place: Place, seen: Seen, upto: int) -> Seen:
         service, shard = place
+        before = seen.position
         await use(self._reader, service)
         rows = await store.read_ledger(self._reader, shard, seen.position, min(PAGE_ROWS, upto - seen.position))
         heard = []
@@ -159,14 +172,17 @@ class _Making:
         if not heard:
             raise Differs(f"{service}'s ledger, shard {shard}, ends at {seen.position}, but the console has seen {upto}: `makegood verify`")
         async with self._writer.transaction():
+            moved = await self._writer.execute(
+                "UPDATE places SET position = $3, hash = $4 WHERE (service, shard, position) = ($1, $2, $5)",
+                service, shard, seen.position, seen.hash, before,
+            )  # fmt: skip
+            if moved != "UPDATE 1":
+                raise Busy(_MOVED.format(schema=self._schema, where=_in_words([place]), before=before))
             await self._kept.projection.project(self._writer, heard)
-            await self._writer.execute(
-                "UPDATE places SET position = $3, hash = $4 WHERE (service, shard) = ($1, $2)", service, shard, seen.position, seen.hash
-            )
         self.taken += len(heard)
         return seen
 
-    async def change_places(self, name: str, reason: str) -> tuple[int, int]:
+    async def change_places(self, name: str, reason: str, actor: str) -> tuple[int, int]:
         """Takes the live one's place. How many rows that had, and how many are there now."""
         taken = self.taken
         for _ in range(TRIES):
@@ -174,12 +190,12 @@ class _Making:
             try:
                 async with self._writer.transaction():
                     await self._writer.execute(f"SET LOCAL lock_timeout = {LOCK_MS}")
-                    return await self._changed_places(name, reason)
+                    return await self._changed_places(name, reason, actor)
             except asyncpg.LockNotAvailableError:
                 await asyncio.sleep(LOCK_MS / 1000)
         raise Busy("it is caught up, but somebody reads the live one all the time: run it again, it goes on from here")
 
-    async def _changed_places(self, name: str, reason: str) -> tuple[int, int]:
+    async def _changed_places(self, name: str, reason: str, actor: str) -> tuple[int, int]:
         """Nobody projects meanwhile: whoever does holds a lock on the places of its shard."""
         live = await self.live("FOR UPDATE")
         await self.catch_up(live)
@@ -193,8 +209,9 @@ class _Making:
         await self._writer.execute(f"DROP TABLE console.{table}")
         await self._writer.execute(f"ALTER TABLE {self._schema}.{table} SET SCHEMA console")
         await self._writer.execute(
-            "INSERT INTO console.rebuilt (projection, release, events, rows_before, rows_after, reason) VALUES ($1, $2, $3, $4, $5, $6)",
-            name, release(), sum(seen.position for seen in live.values()), before, after, reason,
+            "INSERT INTO console.rebuilt (projection, release, events, rows_before, rows_after, reason, actor)"
+            " VALUES ($1, $2, $3, $4, $5, $6, $7)",
+            name, release(), sum(seen.position for seen in live.values()), before, after, reason, actor,
         )  # fmt: skip
         await self._writer.execute(f"DROP SCHEMA {self._schema} CASCADE")
         return before, after
@@ -208,6 +225,11 @@ def _in_words(places: Sequence[Place]) -> str:
     return ", ".join(f"{service}/{shard}" for service, shard in sorted(places))
 
 
+_ANOTHER = (
+    "another `makegood projection rebuild {name}` is at work, perhaps from a terminal that was lost: wait for it, or end that process and "
+    "run it again, it goes on from there"
+)
+_MOVED = "somebody else wrote {schema}.places: {where} stands at {before:,} no more. Nothing of this page was kept: run it with --anew"
 _OTHER_EVENTS = (
     "it has not seen the same events as the live one: the hashes differ at {where}. It can't take its place. `makegood verify` tells which "
     "of the two is right; with --anew it is made from the first event again"

@@ -3,16 +3,21 @@
 import asyncio
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, replace
+from functools import partial
+from itertools import count
 from typing import Any
 
 import asyncpg
 import pytest
 
-from deploy.rebuild.projections import Busy, Differs, rebuild
+from deploy.rebuild import projections as rebuilding
+from deploy.rebuild.projections import Busy, Differs
 from services.console.projections.kept import KEPT
+from shared.machine import store
 from shared.machine.head import Stopped
 from tests.shared.machine.live import until
 
+rebuild = partial(rebuilding.rebuild, actor="person:anna")
 CONTENT = {
     "queue": "SELECT to_jsonb(t) FROM console.complaints t ORDER BY id",
     "story": "SELECT to_jsonb(t) FROM console.story t ORDER BY shard, service, position",
@@ -92,8 +97,8 @@ async def test_one_that_left_anything_out_is_not_changed_to(system, database, na
     assert await database.fetch(CONTENT[name]) == before
     await rebuild(system.stack.owner_dsn, name, kept, reason="it is known")
     assert len(await database.fetch(CONTENT[name])) < len(before)
-    said = "SELECT reason FROM console.rebuilt WHERE projection = $1 ORDER BY at DESC LIMIT 1"
-    assert await database.fetchval(said, name) == "it is known"
+    said = "SELECT reason, actor FROM console.rebuilt WHERE projection = $1 ORDER BY at DESC LIMIT 1"
+    assert tuple(await database.fetchrow(said, name)) == ("it is known", "person:anna")
     await rebuild(system.stack.owner_dsn, name, KEPT[name], reason="the true one")
     assert await database.fetch(CONTENT[name]) == before
 
@@ -154,6 +159,60 @@ async def test_while_somebody_reads_the_live_one_without_end_it_is_left(system, 
         with pytest.raises(Busy):
             await rebuild(system.stack.owner_dsn, "queue", KEPT["queue"])
     await rebuild(system.stack.owner_dsn, "queue", KEPT["queue"])
+
+
+async def test_two_at_once_there_are_not(system, database, monkeypatch):
+    """The first one lives on where its terminal was lost, and somebody runs it again."""
+    before = await database.fetch(CONTENT["queue"])
+    async with held_up(system, "queue", monkeypatch) as (first, goes_on):
+        for anew in (False, True):
+            with pytest.raises(Busy, match="another `makegood projection rebuild queue` is at work"):
+                await rebuild(system.stack.owner_dsn, "queue", KEPT["queue"], anew=anew)
+        await rebuild(system.stack.owner_dsn, "outcomes", KEPT["outcomes"])
+        goes_on.set()
+        assert (await first).rows_after == len(before)
+    assert await database.fetch(CONTENT["queue"]) == before
+    await rebuild(system.stack.owner_dsn, "queue", KEPT["queue"])
+
+
+async def test_a_page_that_somebody_else_took_in_meanwhile_does_not_count_twice(system, database, monkeypatch):
+    """Whatever became of the lock."""
+    numbers = count()
+    monkeypatch.setattr("deploy.rebuild.projections.lock", lambda _: next(numbers))
+    before = await database.fetch(CONTENT["queue"])
+    async with held_up(system, "queue", monkeypatch) as (first, goes_on):
+        await interrupted(system, "queue")
+        goes_on.set()
+        with pytest.raises(Busy, match=r"somebody else wrote console_again_queue\.places: intake/0 stands at 0 no more"):
+            await first
+    assert await database.fetch(CONTENT["queue"]) == before
+    await rebuild(system.stack.owner_dsn, "queue", KEPT["queue"], anew=True)
+    assert await database.fetch(CONTENT["queue"]) == before
+
+
+@asynccontextmanager
+async def held_up(system, name, monkeypatch):
+    """A run that has its first page in hand, and what lets it go on."""
+    monkeypatch.setattr("deploy.rebuild.projections.PAGE_ROWS", 3)
+    monkeypatch.setattr("deploy.rebuild.projections.NEARLY_ROWS", 0)
+    read, has_it, goes_on = store.read_ledger, asyncio.Event(), asyncio.Event()
+
+    async def reads(*place):
+        rows = await read(*place)
+        if not has_it.is_set():
+            has_it.set()
+            await goes_on.wait()
+        return rows
+
+    monkeypatch.setattr(store, "read_ledger", reads)
+    running = asyncio.create_task(rebuild(system.stack.owner_dsn, name, KEPT[name]))
+    try:
+        await asyncio.wait_for(has_it.wait(), 20)
+        yield running, goes_on
+    finally:
+        running.cancel()
+        with suppress(asyncio.CancelledError, Exception):
+            await running
 
 
 async def interrupted(system, name, after=0):
