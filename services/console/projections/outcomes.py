@@ -21,6 +21,9 @@ CHANNEL = "console_outcomes"
 """Where it is told that there are new ones."""
 NAMES: Mapping[str, str] = {**NOT_TAKEN, **ANSWERS}
 """What the first event of an input says became of it; any other says that it was accepted."""
+ANSWERED_ELSEWHERE = frozenset({MessageRepeated.type, InputTakenUp.type})
+"""What stands first where an input is answered elsewhere, or not yet, as a request that is passed on does. `InputTakenUp` is the last event
+of an input that was decided once more: it is met first where a batch was cut behind such an event, or where nothing else came of it."""
 
 
 class Outcomes:
@@ -43,7 +46,7 @@ class Outcomes:
                 *place, row.position - 1, last,
             ):  # fmt: skip
                 continued = True
-            elif not is_requested(row.type) and row.type != MessageRepeated.type:
+            elif not is_requested(row.type) and row.type not in ANSWERED_ELSEWHERE:
                 stream = None if row.kind == SHARD else row.stream
                 new.append((*place, row.position, last, stream, NAMES.get(row.type, "accepted"), _entry(row)))
         if new:

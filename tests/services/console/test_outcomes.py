@@ -6,7 +6,7 @@ from uuid import UUID, uuid4
 import pytest
 
 from services.console.projections.outcomes import Outcomes
-from shared.contract.machine import InputParked, InputTakenUp, InputWaiting
+from shared.contract.machine import InputParked, InputTakenUp, InputWaiting, MessageRepeated
 from shared.machine.bytes import LedgerRow, moment
 from shared.machine.projecting import Heard
 
@@ -135,11 +135,32 @@ async def test_what_is_parked_once_more_is_one_outcome(console_tables, message_i
     assert await console_tables.fetchval("SELECT came FROM outcomes WHERE message_id = $1", message_id) == 1_000_001
 
 
-async def test_what_was_passed_on_at_last_is_answered_elsewhere(console_tables, message_id):
+@pytest.mark.parametrize("cut", range(4))
+@pytest.mark.parametrize("first", ["intake.SubmitComplaintRequested.v1", MessageRepeated.type])
+async def test_what_was_passed_on_or_answered_before_is_no_outcome_at_last_wherever_a_batch_cuts_it(console_tables, message_id, cut, first):
+    """Not even that it was accepted: that would stand before the answer, which may be a refusal."""
     ledger = Ledger()
     rows = [
         ledger.row(message_id, b"a", PARKED.type),
-        ledger.row(message_id, b"b", "intake.SubmitComplaintRequested.v1", target=uuid4()),
+        ledger.row(message_id, b"b", first, target=uuid4()),
         ledger.row(message_id, b"b", UP.type),
     ]
+    assert await kept(console_tables, message_id, rows[:cut], rows[cut:]) == []
+
+
+@pytest.mark.parametrize("cut", range(4))
+async def test_what_is_parked_on_another_stream_at_last_is_one_outcome_wherever_a_batch_cuts_it(console_tables, message_id, cut):
+    """Its new stream says that it is parked, and then its old one that it is no more."""
+    ledger = Ledger()
+    rows = [
+        ledger.row(message_id, b"a", PARKED.type),
+        ledger.row(message_id, b"b", PARKED.type),
+        ledger.row(message_id, b"b", UP.type),
+    ]
+    assert await kept(console_tables, message_id, rows[:cut], rows[cut:]) == [("intake", "parked", 2, 3)]
+
+
+async def test_what_came_to_nothing_at_last_is_no_outcome_as_if_it_had_never_been_parked(console_tables, message_id):
+    ledger = Ledger()
+    rows = [ledger.row(message_id, b"a", PARKED.type), ledger.row(message_id, b"b", UP.type)]
     assert await kept(console_tables, message_id, rows) == []
