@@ -30,6 +30,7 @@ from shared.kafka import Kafka
 from shared.machine import waiting
 from shared.machine.bytes import JournalRow
 from shared.machine.head import Outcome
+from shared.machine.store import JOURNAL_COLUMNS
 from shared.machine.stored import journal_row
 from shared.machine.told import Reader
 
@@ -45,6 +46,7 @@ class Seen:
 
     service: str
     row: JournalRow
+    """Where many are listed: without key, headers and body."""
     again: Sequence[JournalRow]
     """The rows that decided it once more, in order."""
     behind: int
@@ -104,29 +106,40 @@ class Wish:
 
 
 async def held(connection: asyncpg.Connection, service: str, shards: Sequence[int], limit: int) -> list[Seen]:
-    """What is parked, or waits, the newest first."""
-    rows = await connection.fetch(
-        f"SELECT * FROM journal AS input WHERE {waiting.IS_HELD} AND shard = ANY($1) ORDER BY now DESC LIMIT $2",  # noqa: S608
-        list(shards), limit,
-    )  # fmt: skip
-    return [await _seen(connection, service, journal_row(row)) for row in rows]
+    """What is parked, or waits, the newest first; without key, headers and body, of which each may have a mebibyte."""
+    which = f"{waiting.IS_HELD} AND input.shard = ANY($1) ORDER BY input.now DESC LIMIT $2"
+    return await _seen(connection, service, _WITHOUT_CONTENT, which, list(shards), limit)
 
 
 async def look(dsn: str, service: str, shard: int, entry: int) -> Seen | None:
-    """One input; None where there is no such entry."""
+    """One input, whole; None where there is no such entry."""
     async with connected(dsn, service) as connection:
-        row = await connection.fetchrow("SELECT * FROM journal WHERE shard = $1 AND entry = $2", shard, entry)
-        return await _seen(connection, service, journal_row(row)) if row else None
+        found = await _seen(connection, service, "*", "input.shard = $1 AND input.entry = $2", shard, entry)
+        return found[0] if found else None
 
 
-async def _seen(connection: asyncpg.Connection, service: str, row: JournalRow) -> Seen:
-    again = await connection.fetch(
-        "SELECT * FROM journal WHERE shard = $1 AND refers = $2 AND topic = '' AND refers > 0 ORDER BY entry", row.shard, row.entry
-    )
-    of = await connection.fetchrow(
-        "SELECT parked, waiting FROM state WHERE shard = $1 AND kind = $2 AND stream = $3", row.shard, row.kind, row.stream
-    )
-    return Seen(service, row, [journal_row(one) for one in again], *(of or (0, 0)))
+async def _seen(connection: asyncpg.Connection, service: str, columns: str, which: str, *values: object) -> list[Seen]:
+    """Those inputs, however many, with what was decided of them since and what their streams wait for."""
+    rows = await connection.fetch(
+        f"WITH input AS (SELECT {columns} FROM journal AS input WHERE {which})"  # noqa: S608
+        " SELECT input.*, coalesce(state.parked, 0) AS behind, coalesce(state.waiting, 0) AS held_behind"
+        " FROM input LEFT JOIN state USING (shard, kind, stream) ORDER BY input.now DESC",
+        *values,
+    )  # fmt: skip
+    again: dict[tuple[int, int], list[JournalRow]] = {(row["shard"], row["entry"]): [] for row in rows}
+    for row in await connection.fetch(
+        "SELECT again.* FROM unnest($1::integer[], $2::bigint[]) AS input (shard, entry),"  # noqa: S608
+        f" LATERAL (SELECT {columns} {waiting.AGAIN_OF} ORDER BY again.entry) AS again",
+        *zip(*again, strict=True) if again else ([], []),
+    ):  # fmt: skip
+        again[row["shard"], row["refers"]].append(journal_row(row))
+    return [Seen(service, journal_row(row), again[row["shard"], row["entry"]], row["behind"], row["held_behind"]) for row in rows]
+
+
+_LEFT_OUT = {"key": "NULL", "headers": "''", "body": "NULL"}
+_WITHOUT_CONTENT = ", ".join(
+    f"{_LEFT_OUT[column]}::bytea AS {column}" if column in _LEFT_OUT else f'"{column}"' for column in JOURNAL_COLUMNS
+)
 
 
 def body_of(given: str) -> str:

@@ -9,7 +9,7 @@ from uuid import uuid4
 import pytest
 from aiokafka import AIOKafkaProducer
 
-from deploy.cli import trace
+from deploy.cli import settling, trace
 from deploy.cli.exits import Exit
 from deploy.cli.hops import HOPS, MINDS, code_of
 from deploy.database import connected
@@ -19,6 +19,7 @@ from shared.contract.envelope import SUBMISSIONS, command_headers, complaint_id,
 from shared.contract.intake import AssignOwner
 from shared.machine.bytes import span_id
 from tests.deploy.cli.conftest import exported
+from tests.shared.machine.live import until
 from tests.system import SHARDS
 
 NAMES = ["record", "decode", "lock head", "decide", "evolve", "append", "commit", "relay", "project", "page"]
@@ -271,6 +272,22 @@ def test_what_cannot_be_read_is_listed_with_where_it_lies_and_why(cli, bad):
     assert f"{one['input']}  parked   {SUBMISSIONS}/2/{one['offset']}  undecodable" in listed
     assert cli("parked", "list", "--shard", "3", "--json").json["parked"] == []
     assert cli("parked", "list", "--shard", "99").code == Exit.USAGE
+
+
+async def test_a_list_reads_no_bodies_and_asks_as_often_for_many_as_for_one(system, bad):
+    asked = []
+    async with connected(system.stack.owner_dsn, "intake") as connection:
+        for _ in range(2):
+            await sent(system, BODY, uuid4().hex)
+        await until(lambda: is_held(connection, 3))
+        connection.add_query_logger(asked.append)
+        found = await settling.held(connection, "intake", range(SHARDS), 1_000)
+    assert [(one.row.key, one.row.headers, one.row.body) for one in found] == [(None, b"", None)] * len(found)
+    assert len(asked) == 2
+
+
+async def is_held(connection, many):
+    return len(await settling.held(connection, "intake", range(SHARDS), 1_000)) >= many
 
 
 def test_a_parked_input_is_shown_whole_byte_for_byte(cli, bad):

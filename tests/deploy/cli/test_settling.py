@@ -111,6 +111,9 @@ async def test_what_waited_behind_it_is_told_of(live, monkeypatch):  # noqa: F81
     assert done.code == Exit.FAILED
     listed = (await cli("parked", "list", "--json")).json["parked"]
     assert [(one["input"], one["state"]) for one in listed if one["state"] == "parked"] == [(third, "parked")]
+    for one in listed:  # also how it was decided once more, and what it waits for
+        shown = (await cli("parked", "show", one["input"], "--json")).json
+        assert one == {name: shown[name] for name in one}
     assert await live.events(InputParked.type) == 2
     done = await cli("parked", "discard", third, "--reason", "not wanted")
     assert (done.code, "1 accepted" in done.err) == (Exit.DONE, True)
