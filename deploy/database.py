@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import asyncpg
 
 CONNECT_SECONDS = 5.0
+"""How long PostgreSQL may take to be connected to."""
 
 
 class NotInstalled(RuntimeError):

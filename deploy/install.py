@@ -21,6 +21,7 @@ FOLDERS: Mapping[str, Path] = {**dict.fromkeys(SERVICES, MACHINE), "console": CO
 """Which migrations each service's schema gets: the deciding services are the same machine."""
 GENERATION = "g1"
 CONNECT_SECONDS = 10.0
+"""How long PostgreSQL may take to be connected to."""
 
 
 class InstallationDiffers(RuntimeError):

@@ -19,6 +19,7 @@ from deploy.roles import PROCESSES
 from shared.contract.envelope import SERVICES
 
 ASK_SECONDS = 3.0
+"""How long a service may take to say how it is."""
 
 
 @dataclass

@@ -28,7 +28,9 @@ TOPICS: Mapping[str, Mapping[str, str]] = {
 }
 """All topics with their settings. The journals keep commands and submissions; events could be rebuilt from the ledgers."""
 USABLE_SECONDS = 30.0
+"""How long new topics may take until every partition has a leader."""
 POLL_SECONDS = 0.02
+"""How often it is looked whether they have."""
 REPLICAS = -1
 """As many as the brokers' default says: one on the embedded broker, commonly three elsewhere."""
 

@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from deploy.local.stack import Stack
 
 WAIT_MAX_SECONDS = 30
+"""The longest that a command waits for its outcome: the console waits no longer."""
 INDENT = 4
 SUBMITTED = (SubmitComplaint, ReportFinding)
 """What begins a complaint: it need not be there yet."""

@@ -13,6 +13,7 @@ from shared.contract.envelope import complaint_id
 BEGINNING_MIN = 6
 BEGINNING = re.compile(rf"[0-9a-f]{{{BEGINNING_MIN},32}}")
 CANDIDATES_MAX = 5
+"""So many complaints are named where the beginning of an id fits more than one."""
 SHOWN = 8
 """So many characters of an id are shown in a list: enough to tell it from others."""
 FORMS = "write the whole id, its first six or more characters, or SOURCE:REF, as in shop:4711"

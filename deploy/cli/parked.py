@@ -19,6 +19,7 @@ from shared.machine.bytes import unpack_headers
 
 PLACE = re.compile(r"(\w+)/(\d{1,9})/(\d{1,18})")
 LISTED_MAX = 1_000
+"""Most inputs that are listed."""
 BODY_INDENT = 2
 
 

@@ -15,6 +15,7 @@ from shared.machine.mind import Mind
 from shared.machine.stored import Damaged
 
 CONNECTIONS = 4
+"""Shards proven side by side."""
 
 Proven = TypeVar("Proven")
 Prove = Callable[[asyncpg.Connection, Mind, int], Awaitable[Proven]]

@@ -18,6 +18,7 @@ from deploy.sample.feed import FIRST_COMPLAINTS, FIRST_SEED, SeedIsUsed, Terms, 
 from deploy.sample.summary import WHERES, Summary
 
 SEED_MAX = 2**53
+"""Whatever reads JSON has numbers up to here exactly."""
 OUTSIDE = (
     "MAKEGOOD_KAFKA and MAKEGOOD_DATABASE name servers of your own: made-up complaints would stand among the real ones for ever. "
     "If that is meant, say --yes."

@@ -36,8 +36,11 @@ from shared.machine.told import Reader
 
 SOURCE = "/cli"
 WAIT_MAX_SECONDS = 600
+"""The longest that somebody waits for what comes of it: a thousand inputs may wait behind one."""
 LOOK_SECONDS = 0.1
+"""How often it is looked what came of it."""
 SEND_SECONDS = 10.0
+"""How long Kafka may take to acknowledge what is asked."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,6 +13,7 @@ PLAIN_COLUMNS = 120
 SERVICE_COLUMNS = 10
 TOOK_COLUMNS = 10
 BAR_COLUMNS_MIN, BAR_COLUMNS_MAX = 12, 48
+"""Of a bar, in characters."""
 WAITS, WORKS = "░", "█"
 LEGEND = f"{WAITS} on its way in Kafka   {WORKS} decided, committed and relayed"
 WENT_WELL = frozenset({Outcome.ACCEPTED, Outcome.PASSED_ON, Outcome.REPEATED})

@@ -14,6 +14,7 @@ CLOCK_APART_MAX = timedelta(seconds=10)
 """At five minutes services stop; this is early enough to set it right."""
 DISK_FREE_BYTES_MIN = 2 * 1024**3
 DEATHS = 3
+"""After so many attempts on the same inputs the doctor says that they end the process."""
 ADVICE = {
     "older ledger": "what to do stands at `ledger`",
     "another cluster": "what to do stands at `kafka`",

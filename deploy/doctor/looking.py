@@ -33,6 +33,7 @@ from shared.machine.waiting import IS_HELD, LAST_REASON, WAITS
 from shared.settings import load
 
 KAFKA_SECONDS = 20.0
+"""How long Kafka may take to say all that is asked of it."""
 SETTINGS = ("fsync", "full_page_writes", "synchronous_commit", "data_checksums", "server_version", "max_connections")
 AWAY = (OSError, TimeoutError, asyncpg.PostgresError, asyncpg.InterfaceError)
 

@@ -5,12 +5,13 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from shared.contract.intake import DETAILS_MAX
+
 Row = Mapping[str, str]
 """One data row: canonical column name → text as it stands in the file."""
 Fields = dict[str, Any]
 """What becomes a `SubmitComplaint`: field name → value, not yet validated."""
 
-DETAILS_MAX = 50
 MISSING = frozenset({"", "none", "n/a", "?", "unspecified"})
 """What upstreams write, in any case of letters, where there is nothing."""
 _BETWEEN_WORDS = re.compile(r"[\s_\-]+")

@@ -20,7 +20,9 @@ from deploy.local.state import alone
 
 LOWEST = ("nice", "-n", "19")
 START_SECONDS, STOP_SECONDS = 180.0, 180.0
+"""How long the broker from which Java learns may take to answer, and to end: it does so beside everything else."""
 LOOK_SECONDS = 0.5
+"""How often it is looked whether it answers."""
 OPTIONS = "java.options"
 """The file of a broker's folder that Java takes options from at each start."""
 

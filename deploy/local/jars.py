@@ -24,7 +24,9 @@ LIST = Path(__file__).with_name("jars.txt")
 AT_ONCE = 6
 """Downloads side by side."""
 TRIES = 3
+"""So often is one download tried."""
 PAUSE_SECONDS = 1.0
+"""Between two of them."""
 HALF_FETCHED = ".makegood"
 """The folder beside, inside the repository."""
 

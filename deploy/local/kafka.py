@@ -25,10 +25,15 @@ OPTIONS = (
 )  # fmt: skip
 """Java's, the same in every home."""
 START_SECONDS = 90.0
+"""How long the broker may take until it answers."""
 STOP_SECONDS = 20.0
+"""And to end, before it is killed."""
 FORMAT_SECONDS = 60.0
+"""How long making its folder may take."""
 CONNECT_SECONDS = 1.0
+"""How long it may take to be connected to, where it is asked whether it answers."""
 REQUEST_MS = 2000
+"""And to answer."""
 
 LOGGING = """\
 Configuration:

@@ -17,15 +17,20 @@ import psutil
 
 TETHER = Path(__file__).with_name("tether.py")
 FIRST_PAUSE_SECONDS = 0.2
+"""Before a program that died is started again: each time twice as long,"""
 LONGEST_PAUSE_SECONDS = 10.0
+"""Up to so long."""
 HEALTHY_SECONDS = 5.0
 """After so long in health the next death is a new one: the pauses begin anew."""
 READY_EVERY_SECONDS = 0.05
+"""How often a program that starts is asked whether it is ready."""
 FIRST_START_DEATHS = 3
 """A program that dies so often without ever having been ready is not merely unlucky."""
 BOOT = Path("/proc/sys/kernel/random/boot_id")
 LOG_BYTES = 10_000_000
+"""Of a log, before a new one is begun."""
 LOG_KEPT = 3
+"""So many older ones are kept."""
 LAST_LINES, LAST_BYTES = 8, 4000
 """How much of a log is shown where its program failed."""
 

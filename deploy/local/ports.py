@@ -13,6 +13,7 @@ LOWEST, HIGHEST = 20_000, 31_999
 A port of that range could be taken by somebody's outgoing connection while its server restarts, even by a client's that tries to reach it.
 """
 TRIES = 500
+"""So many ports are tried until one is free."""
 
 
 class Ports:

@@ -29,9 +29,13 @@ DATABASE = "makegood"
 SYSTEM_USER = "pgserver"
 """Whom the server runs as where we are root, which PostgreSQL refuses to be; the wheel's own choice."""
 START_SECONDS = 120.0
+"""How long the server may take until it answers: it may have to read its log again."""
 STOP_SECONDS = 30.0
+"""And to end, before it is killed."""
 INITDB_SECONDS = 120.0
+"""How long making its folder may take."""
 CONNECT_SECONDS = 2.0
+"""How long it may take to be connected to, where it is asked whether it answers."""
 
 SETTINGS = {
     "shared_buffers": "256MB",

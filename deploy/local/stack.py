@@ -21,6 +21,7 @@ SUPERVISOR = "deploy.local.supervisor"
 BUSY = 4
 """A supervisor's exit code when another one has the home: a conflict, as for the `makegood` command."""
 POLL_SECONDS = 0.05
+"""How often it is looked how far the supervisor is."""
 STOP_SECONDS = 90.0
 """Services, Kafka and PostgreSQL together: what the supervisor takes at most, each part's own limit reached."""
 LOG = Path("logs", "supervisor.log")

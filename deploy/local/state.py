@@ -17,6 +17,7 @@ FILE = "state.json"
 GONE_SECONDS = 10.0
 """How long what was left behind may take to end by itself before it is killed."""
 POLL_SECONDS = 0.05
+"""How often it is looked whether it has ended."""
 
 
 class PartState(BaseModel):

@@ -36,8 +36,11 @@ from shared.settings import Settings, load
 MODULES: Mapping[str, str] = {service: f"services.{service}" for service in PROCESSES}
 """What is run for each service."""
 SERVICE_START_SECONDS = 60.0
+"""How long a service may take until it is ready."""
 SERVICE_STOP_SECONDS = 10.0
+"""And to end, before it is killed."""
 READY_SECONDS = 2.0
+"""How long it may take to say whether it is."""
 LOGS_EVERY_SECONDS = 10.0
 """How often it is looked how large the logs are."""
 TRACES = "traces"

@@ -17,8 +17,11 @@ from shared.machine.records import Headers, NotAnEvent, event_headers, event_key
 from shared.machine.relay import BATCH_BYTES, CLOSE_SECONDS, MESSAGE_BYTES_MAX
 
 PAGE_ROWS = 1_000
+"""Ledger rows read at a time."""
 POLL_MS = 500
+"""How long Kafka waits for something to hand over."""
 FETCH_BYTES = 4 * 1024 * 1024
+"""Of one partition, fetched at a time."""
 
 Outgoing = tuple[bytes, LedgerRow, Headers]
 """A record's key, the row that it is, its headers."""

@@ -26,11 +26,13 @@ from shared.machine.head import Seen
 from shared.machine.projecting import Heard
 
 PAGE_ROWS = 2_000
+"""Events taken in at a time, in one transaction."""
 NEARLY_ROWS = 2_000
 """So few events behind the live one, it may wait for the rest."""
 LOCK_MS = 2_000
 """So long may whoever reads the live one keep us from changing places; then it is tried again."""
 TRIES = 10
+"""So often is it tried to change places."""
 
 Place = tuple[str, int]
 """A service and one of its shards."""

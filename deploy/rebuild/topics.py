@@ -30,6 +30,8 @@ LOCK = int.from_bytes(hashlib.sha256(b"makegood rebuild").digest()[:8], signed=T
 """One at a time."""
 GONE_SECONDS = 5.0
 """So long may the sessions of services take to end that were just stopped."""
+LOOK_SECONDS = 0.2
+"""How often it is looked whether they have."""
 AT_ONCE = 4
 """Shards side by side."""
 
@@ -195,7 +197,7 @@ async def _nobody_is_at_work(connection: asyncpg.Connection) -> None:
                 f"{names} are at work, or wait for this to be done; what they told Kafka meanwhile would lie between: stop them everywhere "
                 "first (`makegood down`, or `systemctl stop` on each machine)"
             )
-        await asyncio.sleep(0.2)
+        await asyncio.sleep(LOOK_SECONDS)
 
 
 async def _heads(connection: asyncpg.Connection, shards: int) -> Heads:

@@ -13,19 +13,27 @@ from deploy.reference.markdown import WRITTEN, table
 ROOT = Path(__file__).parents[2]
 ROOMS: Mapping[str, str] = {
     "shared/machine": "The machine",
-    "shared/telemetry.py": "A process's port",
+    "shared": "A process's port",
     "services/console": "The console",
     "deploy/feed": "Feeding: `makegood submit`, `makegood sample`",
+    "deploy/sample": "What `makegood sample` feeds",
+    "deploy/rebuild": "Making again: `makegood topics rebuild`, `makegood projection rebuild`",
+    "deploy/traces": "Exporting traces",
+    "deploy/local": "The embedded stack",
+    "deploy": "The other commands",
     "shared/contract": "What is said aloud",
     "shared/obligations": "Obligations",
+    "shared/policy": "The policy",
     "services/intake": "intake",
     "services/resolution": "resolution",
     "services/rootcause": "rootcause",
 }
 BOUNDS = re.compile(
-    r"([A-Z][A-Z0-9_]*_)?(MAX|MAX_SECONDS|SECONDS|MS|BYTES|ROWS|RECORDS|BATCHES|ONCE|CONNECTIONS|HEARTBEATS|DEATHS|REMEMBERED)"
+    r"([A-Z][A-Z0-9_]*_)?(MAX|MAX_SECONDS|SECONDS|MS|BYTES|ROWS|RECORDS|BATCHES|ONCE|CONNECTIONS|HEARTBEATS|DEATHS|TRIES|BACK|KEPT|REMEMBERED)"
 )
 """How such a name ends: a most, a unit, or what is counted."""
+ELSEWHERE = frozenset({"shared/simulation", "deploy/sample/matters.py", "deploy/sample/people.py", "deploy/sample/owning.py"})
+"""What bounds nothing that runs: the tests' simulated servers, and what the sample's people do."""
 UNITS: Mapping[str, str] = {"SECONDS": "s", "MS": "ms", "BYTES": "bytes"}
 INTRODUCTION = """# Limits
 
@@ -50,9 +58,12 @@ class Limit:
 
 
 def limits(room: str) -> Iterator[Limit]:
-    """Those of a folder, or a file, in the order of the code."""
+    """Those of a folder, but for what is a room of its own, in the order of the code."""
     place = ROOT / room
-    for path in [place] if place.is_file() else sorted(place.rglob("*.py")):
+    others = {ROOT / other for other in (*ROOMS, *ELSEWHERE)} - {place, *place.parents}
+    for path in sorted(place.rglob("*.py")):
+        if others & {path, *path.parents}:
+            continue
         module = path.relative_to(ROOT).with_suffix("").as_posix().replace("/", ".").removesuffix(".__init__")
         for name, about in _constants(ast.parse(path.read_text(encoding="utf-8"))):
             value = getattr(importlib.import_module(module), name)

@@ -41,13 +41,16 @@ BEGUN_MAX = 200
 AGAIN_SECONDS = 20.0
 """After so long without an answer, a message is sent again."""
 LOOK_SECONDS = 1.0
+"""How often it is looked what is late."""
 BEGINNING = datetime(2000, 1, 1, tzinfo=UTC)
 """Stands for a time in what has none."""
 
 FIRST_COMPLAINTS = 500
 FIRST_SEED = 1
 CAUGHT_UP_SECONDS = 30.0
+"""How long the console may take to show all that was said."""
 POLL_SECONDS = 0.1
+"""How often it is asked whether it does."""
 
 Progress = Callable[[int], None]
 """Is told how many complaints are through."""

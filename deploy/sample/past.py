@@ -19,6 +19,7 @@ from shared.contract.envelope import SERVICES, events_topic, is_requested, text_
 MARGIN_MS = 600_000
 """How far Kafka's clock may be behind PostgreSQL's, in milliseconds."""
 RETRY_SECONDS = 1.0
+"""Between two attempts to reach Kafka."""
 
 T = TypeVar("T")
 log = structlog.get_logger()

@@ -21,6 +21,7 @@ from shared.machine.traces import Span, spans
 ROWS = 2_000
 """Ledger rows read at once."""
 LOOK_EVERY_SECONDS = 1.0
+"""How often it is looked whether there are new rows."""
 
 
 class NotTaken(RuntimeError):

@@ -7,6 +7,10 @@ import stamina
 
 PASSING = (asyncpg.PostgresError, asyncpg.InterfaceError, asyncpg.InternalClientError, OSError, TimeoutError)
 """What a database that restarts, ends sessions or is out of connections raises."""
+PAUSE_FIRST_SECONDS = 0.1
+"""Before PostgreSQL is asked again; then twice as long,"""
+PAUSE_MAX_SECONDS = 0.2
+"""Up to so long, and a quarter of it by chance: it is asked often whether it is back, since that costs it little."""
 
 
 def is_told_to_end() -> bool:
@@ -23,5 +27,8 @@ def _is_worth_waiting(error: Exception) -> bool:
     return isinstance(error, PASSING) and not is_told_to_end()
 
 
-patiently = stamina.retry(on=_is_worth_waiting, attempts=None, timeout=None, wait_initial=0.1, wait_max=0.2, wait_jitter=0.05)
+patiently = stamina.retry(
+    on=_is_worth_waiting, attempts=None, timeout=None, wait_initial=PAUSE_FIRST_SECONDS, wait_max=PAUSE_MAX_SECONDS,
+    wait_jitter=PAUSE_MAX_SECONDS / 4,
+)  # fmt: skip
 """Decorates an async function that only reads, or whose writing may be repeated."""

@@ -11,11 +11,13 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from shared.contract.values import LIST_MAX, Label
 
-DAY_SECONDS = 86_400
+DAY = 86_400
+"""In seconds."""
 VERSION_MAX = 2**31 - 1
 """What a column of four bytes holds."""
-OBJECTION_MAX_SECONDS = 366 * DAY_SECONDS
-REOPEN_MAX_SECONDS = 3_660 * DAY_SECONDS
+OBJECTION_MAX_SECONDS = 366 * DAY
+"""A year."""
+REOPEN_MAX_SECONDS = 3_660 * DAY
 """Ten years."""
 
 Kinds = Annotated[tuple[Label, ...], Field(min_length=1, max_length=LIST_MAX)]
@@ -28,9 +30,9 @@ class Policy(BaseModel):
 
     name: Label
     version: Annotated[int, Field(strict=True, ge=1, le=VERSION_MAX)]
-    objection_seconds: Annotated[int, Field(strict=True, ge=1, le=OBJECTION_MAX_SECONDS)] = 5 * DAY_SECONDS
+    objection_seconds: Annotated[int, Field(strict=True, ge=1, le=OBJECTION_MAX_SECONDS)] = 5 * DAY
     """How long the customer may object to a delivery before silence is taken as an answer (`DeliveryAssumed`), in seconds."""
-    reopen_seconds: Annotated[int, Field(strict=True, ge=1, le=REOPEN_MAX_SECONDS)] = 30 * DAY_SECONDS
+    reopen_seconds: Annotated[int, Field(strict=True, ge=1, le=REOPEN_MAX_SECONDS)] = 30 * DAY
     """How long after the customer's ending a complaint may be reopened, in seconds."""
     defect_kinds: Kinds
     cause_kinds: Kinds
