@@ -14,8 +14,9 @@ from shared.machine.patience import PASSING, is_told_to_end
 LOOK_EVERY_SECONDS = 1.0
 """Should a notification be lost, the answer is found all the same."""
 FIND = """
-SELECT DISTINCT ON (message_id) message_id, outcome, service, shard, first, last FROM outcomes JOIN asked USING (message_id)
-WHERE message_id = ANY($1) AND service = split_part(type, '.', 1) AND (outcomes.stream = asked.stream OR outcomes.stream IS NULL)
+SELECT DISTINCT ON (message_id) message_id, outcome, outcomes.service, shard, first, last FROM outcomes JOIN asked USING (message_id)
+WHERE message_id = ANY($1) AND outcomes.service = coalesce(asked.service, split_part(type, '.', 1))
+    AND (outcomes.stream = asked.stream OR outcomes.stream IS NULL)
 ORDER BY message_id, outcomes.stream NULLS LAST, came
 """
 """Anybody may use an id of ours: the answer is the first input under it that is about what we asked about."""

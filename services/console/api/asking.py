@@ -10,15 +10,17 @@ from pydantic import ValidationError
 from services.console.api.answers import Answers
 from services.console.api.door import json_object, known_query, ready
 from services.console.api.message import Manner, Message, answered, message_id_of, seconds_in, within
-from services.console.api.models import Answer, Asked
+from services.console.api.models import Answer, Asked, Service
 from services.console.api.problems import Problem, ProblemBody
-from services.console.api.published import OF_A_COMPLAINT, body_of_asked, body_of_submission
+from services.console.api.published import OF_A_COMPLAINT, body_of_asked, body_of_settling, body_of_submission
 from services.console.api.reading import stage_of
 from shared.contract.catalogue import COMMANDS, by_short_name
-from shared.contract.envelope import SUBMISSIONS, complaint_id
+from shared.contract.envelope import SUBMISSIONS, complaint_id, stream_id
 from shared.contract.in_words import in_words, named, said
 from shared.contract.intake import ReportFinding, SubmitComplaint
+from shared.contract.machine import SETTLING, DiscardParked, Entry, RetryParked, Shard
 from shared.contract.said import Command
+from shared.machine.told import SHARD
 
 C = TypeVar("C", bound=Command)
 How = Annotated[Manner, Depends()]
@@ -78,6 +80,29 @@ async def ask_about_problem(request: Request, problem_id: UUID, body: Body, how:
     return await Message(request, _validated(command_type, asked.data), problem_id, how).ask()
 
 
+@router.post("/parked/{service}/{shard}/{entry}/retry", openapi_extra=body_of_settling(RetryParked), responses=BODY | UNKNOWN)
+async def retry_parked(request: Request, *, service: Service, shard: Shard, entry: Entry, body: Body, how: How) -> Response:
+    """Has a parked input decided again, and then all that waits behind it: as it was received, or with the corrected body that is given.
+
+    The outcome is that this was taken up, or why not. What comes of the input itself, its sender finds under the input's own id.
+    """
+    return await _settle(request, service, _about_parked(RetryParked, body, shard=shard, entry=entry), how)
+
+
+@router.post("/parked/{service}/{shard}/{entry}/discard", openapi_extra=body_of_settling(DiscardParked), responses=BODY | UNKNOWN)
+async def discard_parked(request: Request, *, service: Service, shard: Shard, entry: Entry, body: Body, how: How) -> Response:
+    """Gives a parked input up, and has all that waits behind it decided. Whoever sent it is told so, and why."""
+    return await _settle(request, service, _about_parked(DiscardParked, body, shard=shard, entry=entry), how)
+
+
+async def _settle(request: Request, service: str, command: RetryParked | DiscardParked, how: Manner) -> Response:
+    """It is asked of the shard in which the input lies."""
+    if command.shard >= (shards := request.app.state.shards):
+        raise Problem(404, "unknown_shard", f"there is no shard {command.shard}: this installation has the shards 0 to {shards - 1}")
+    stream = stream_id(SHARD, f"{service}/{command.shard}")
+    return await Message(request, command, stream, how, of=(service, command.shard)).ask()
+
+
 @router.get("/commands/{message_id}", responses=UNKNOWN)
 async def outcome(request: Request, message_id: UUID) -> Response:
     """What became of a command. With `Prefer: wait=5` it waits so many seconds until that is known."""
@@ -114,6 +139,8 @@ async def _command_type(request: Request, complaint: UUID, asked: Asked, how: Ma
         found = _find(asked.command, asked.service)
         if found.stream not in OF_A_COMPLAINT:
             where = ": POST /api/problems/ID/commands" if found.stream == "problem" else ", and not over HTTP"
+            if found.type in SETTLING:
+                where = ": POST /api/parked/SERVICE/SHARD/ENTRY/retry, or …/discard"
             raise Problem(422, "wrong_address", f"{asked.command} is asked of a {found.stream}{where}")
         if not issubclass(found, SubmitComplaint | ReportFinding):
             await stage_of(pool, complaint)
@@ -147,6 +174,12 @@ def _validated(command_type: type[C], data: Mapping[str, Any]) -> C:
         return command_type.model_validate(data)
     except ValidationError as error:
         raise Problem(422, "invalid_command", in_words(error), faults=_faults(error), command=command_type.type) from error
+
+
+def _about_parked(command_type: type[C], body: Mapping[str, Any], **place: int) -> C:
+    if beside := [name for name in place if name in body]:
+        raise Problem(422, "invalid_request", f"{' and '.join(beside)}: which input is meant stands in the address")
+    return _validated(command_type, {**body, **place})
 
 
 def _faults(error: ValidationError) -> list[dict[str, str]]:

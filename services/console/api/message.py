@@ -93,11 +93,16 @@ def message_id_of(request: Request, actor: str, stream: UUID, key: str) -> UUID:
 class Message:
     """A command on its way. Its id follows from who asks, about what, and the key: asked again, it is the same message."""
 
-    def __init__(self, request: Request, command: Command, stream: UUID, manner: Manner, *, actor: str = "", topic: str = "") -> None:
-        """`actor` and `topic`: where they do not follow from the manner and the command."""
+    def __init__(
+        self, request: Request, command: Command, stream: UUID, manner: Manner, *, actor: str = "", topic: str = "",
+        of: tuple[str, int] | None = None,
+    ) -> None:  # fmt: skip
+        """`actor`, `topic` and `of`, a service and its shard: where they do not follow from the manner, the command and the stream."""
         self.request, self.command, self.stream, self.manner = request, command, stream, manner
         self.actor = actor or manner.who
-        self.topic = topic or commands_topic(service_of(command.type))
+        self.service = of[0] if of else None
+        self.shard = of[1] if of else shard_of(stream, request.app.state.shards)
+        self.topic = topic or commands_topic(self.service or service_of(command.type))
         self.key = manner.key or str(uuid4())
         self.message_id = message_id_of(request, self.actor, stream, self.key)
         self.body = command.to_bytes()
@@ -127,8 +132,9 @@ class Message:
         pool: asyncpg.Pool = self.request.app.state.pool
         digest = digest_of(self.command.type.encode() + b"\n" + self.body)
         first = await pool.fetchval(
-            "INSERT INTO asked (message_id, body, actor, type, stream) VALUES ($1, $2, $3, $4, $5) ON CONFLICT DO NOTHING RETURNING true",
-            self.message_id, digest, self.actor, self.command.type, self.stream,
+            "INSERT INTO asked (message_id, body, actor, type, stream, service) VALUES ($1, $2, $3, $4, $5, $6)"
+            " ON CONFLICT DO NOTHING RETURNING true",
+            self.message_id, digest, self.actor, self.command.type, self.stream, self.service,
         )  # fmt: skip
         if not first and await pool.fetchval("SELECT body FROM asked WHERE message_id = $1", self.message_id) != digest:
             raise Problem(422, "key_used_before", KEY_USED)
@@ -140,13 +146,12 @@ class Message:
             self.command.type, str(self.message_id), stream=self.stream, source=SOURCE, actor=self.actor,
             sent_at=datetime.now(UTC).isoformat(), traceparent=self.manner.trace,
         )  # fmt: skip
-        shard = shard_of(self.stream, self.request.app.state.shards)
         try:
             async with asyncio.timeout(SEND_SECONDS):
                 producer = await outlet.producer()
                 while True:
                     try:
-                        await producer.send_and_wait(self.topic, self.body, key=key_of(self.stream), partition=shard, headers=headers)
+                        await producer.send_and_wait(self.topic, self.body, key=key_of(self.stream), partition=self.shard, headers=headers)
                     except MessageSizeTooLargeError as error:
                         raise Problem(413, "too_large", TOO_LARGE, limit_bytes=BODY_MAX) from error
                     except (KafkaError, OSError) as error:

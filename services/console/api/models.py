@@ -7,6 +7,7 @@ from uuid import UUID
 from pydantic import BaseModel, ConfigDict, Field
 
 Where = Literal["own", "fix", "deliver", "retrain", "settled"]
+Service = Literal["intake", "resolution", "rootcause"]
 Personal = Annotated[str | None, Field(json_schema_extra={"x-personal": True})]
 """Tells who somebody is, or what they wrote."""
 
@@ -117,9 +118,7 @@ class Asked(BaseModel):
     model_config = ConfigDict(extra="forbid")
 
     command: str = Field(description="As in `Deliver`, or in full, `resolution.Deliver.v1`.", max_length=200, examples=["Deliver"])
-    service: Literal["intake", "resolution", "rootcause"] | None = Field(
-        None, description="Where more than one has a command of this name. Absent: whichever stage is open."
-    )
+    service: Service | None = Field(None, description="Where more than one has a command of this name. Absent: whichever stage is open.")
     data: dict[str, Any] = Field(default_factory=dict, description="The command's fields.")
 
 

@@ -15,7 +15,7 @@ from services.console.api.problems import Problem, ProblemBody
 from shared.contract.catalogue import COMMANDS, SCHEMA_PLACE, schemas, service_of
 from shared.contract.envelope import SERVICES, requested
 from shared.contract.intake import SubmitComplaint
-from shared.contract.said import short_name
+from shared.contract.said import Command, short_name
 
 OF_A_COMPLAINT = frozenset({"complaint", "case", "learning"})
 """The streams that have a complaint's id."""
@@ -101,12 +101,23 @@ def body_of_asked(streams: Collection[str]) -> dict[str, Any]:
     return _body(Asked.__name__, example, "\n".join(["A command, with its fields under `data`:", "", *lines]))
 
 
+def body_of_settling(command: type[Command]) -> dict[str, Any]:
+    """What an operation says of its body, where that is a command about a parked input: which one, its address says."""
+    schema = command.model_json_schema()
+    fields = {name: of for name, of in schema["properties"].items() if name not in {"shard", "entry"}}
+    schema |= {"properties": fields, "required": [name for name in schema["required"] if name in fields]}
+    return _body(
+        schema, {"reason": "sent again as shop/4712"}, f"The other fields of a [{short_name(command.type)}](/schemas/{command.type}.json)."
+    )
+
+
 def _about(type_name: str) -> str:
     return " ".join((COMMANDS[type_name].__doc__ or "").split())
 
 
-def _body(name: str, example: Mapping[str, Any], about: str) -> dict[str, Any]:
-    content = {"schema": {"$ref": f"#/components/schemas/{name}"}, "example": example}
+def _body(schema: str | Mapping[str, Any], example: Mapping[str, Any], about: str) -> dict[str, Any]:
+    named = {"$ref": f"#/components/schemas/{schema}"} if isinstance(schema, str) else schema
+    content = {"schema": named, "example": example}
     return {"requestBody": {"required": True, "description": about, "content": {"application/json": content}}}
 
 

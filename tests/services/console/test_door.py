@@ -210,6 +210,7 @@ def test_what_somebody_wrote_is_not_run_on_a_page_that_says_what_is_wrong(system
     [
         ({"command": "rootcause.OpenProblem.v1"}, "wrong_address", "POST /api/problems/ID/commands"),
         ({"command": "OpenProblem"}, "wrong_address", "POST /api/problems/ID/commands"),
+        ({"command": "RetryParked"}, "wrong_address", "POST /api/parked/SERVICE/SHARD/ENTRY/retry"),
         ({"command": "machine.TimerDue.v1"}, "wrong_address", "not over HTTP"),
         ({"command": "intake.AssignOwner.v1", "service": "rootcause"}, "unknown_command", "no command intake.AssignOwner.v1 of rootcause"),
     ],
