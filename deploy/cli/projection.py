@@ -12,7 +12,7 @@ from deploy.cli.database import run
 from deploy.cli.exits import Exit, stop
 from deploy.cli.options import OPERATOR, Actor, AsJson, Home, must_be_a_person
 from deploy.cli.place import stack_of
-from deploy.rebuild.projections import Busy, Differs, Rebuilt, rebuild
+from deploy.rebuild.projections import Busy, Differs, OtherRelease, Rebuilt, rebuild
 from services.console.projections.kept import KEPT
 from shared.machine.head import Stopped
 
@@ -70,8 +70,8 @@ def rebuild_(
             done = run(made())
         except (Differs, Stopped) as other:
             stop(f"Nothing was changed: {other}.", Exit.PROOF_FAILED)
-        except Busy as busy:
-            stop(f"Nothing was changed: {busy}.")
+        except (Busy, OtherRelease) as refused:
+            stop(f"Nothing was changed: {refused}.")
     seconds = time.monotonic() - began
     if as_json:
         output.show_json(asdict(done) | {"seconds": round(seconds, 3)})

@@ -16,7 +16,7 @@ import asyncpg
 from deploy.database import connected, installation, use
 from deploy.install import CONSOLE
 from deploy.local.supervisor import release
-from deploy.migrate import migrate
+from deploy.migrate import found, migrate
 from deploy.roles import role
 from services.console.projections.kept import Kept
 from shared.contract.envelope import SERVICES
@@ -44,6 +44,10 @@ class Differs(RuntimeError):
 
 class Busy(RuntimeError):
     """Somebody is in the way: another run, or whoever reads the live one all the time. What was made stays."""
+
+
+class OtherRelease(RuntimeError):
+    """The installation's tables are not those of this release: one of ours in their midst would be unknown to whoever runs."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,6 +89,7 @@ async def rebuild(
     Raises:
         Differs: it saw other events than the live one, or has more or fewer rows and no reason for it was given.
         Busy: another run is at work, or it is caught up but could not take the other's place.
+        OtherRelease: the installation was not brought up to this release, or to a newer one.
         Stopped: a ledger has a gap, or is not what was written.
         NotInstalled, OSError, asyncpg.PostgresError: what was made stays.
     """
@@ -93,6 +98,8 @@ async def rebuild(
         there = await installation(reader)
         if not await writer.fetchval("SELECT pg_try_advisory_lock($1)", lock(name)):  # until the session that writes ends
             raise Busy(_ANOTHER.format(name=name))
+        if [tuple(row) for row in await reader.fetch(_MIGRATIONS)] != [(one.number, one.checksum) for one in found(CONSOLE)]:
+            raise OtherRelease(_OTHER_TABLES)
         await _prepared(writer, schema, there.shards, anew=anew)
         making = _Making(reader, writer, schema, kept)
         while True:
@@ -227,6 +234,11 @@ def _in_words(places: Sequence[Place]) -> str:
     return ", ".join(f"{service}/{shard}" for service, shard in sorted(places))
 
 
+_MIGRATIONS = "SELECT number, checksum FROM console.migrations ORDER BY number"
+_OTHER_TABLES = (
+    "the console's tables are another release's: bring them up to this one first (`makegood install`), or make it again with the release "
+    "that is installed"
+)
 _ANOTHER = (
     "another `makegood projection rebuild {name}` is at work, perhaps from a terminal that was lost: wait for it, or end that process and "
     "run it again, it goes on from there"

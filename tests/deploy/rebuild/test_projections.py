@@ -11,7 +11,7 @@ import asyncpg
 import pytest
 
 from deploy.rebuild import projections as rebuilding
-from deploy.rebuild.projections import Busy, Differs
+from deploy.rebuild.projections import Busy, Differs, OtherRelease
 from services.console.projections.kept import KEPT
 from shared.machine import store
 from shared.machine.head import Stopped
@@ -188,6 +188,24 @@ async def test_a_page_that_somebody_else_took_in_meanwhile_does_not_count_twice(
     assert await database.fetch(CONTENT["queue"]) == before
     await rebuild(system.stack.owner_dsn, "queue", KEPT["queue"], anew=True)
     assert await database.fetch(CONTENT["queue"]) == before
+
+
+@pytest.mark.parametrize(
+    "release",
+    ["DELETE FROM console.migrations WHERE number > 1", "INSERT INTO console.migrations VALUES (9999, 'newer', '')"],
+    ids=["older", "newer"],
+)
+async def test_tables_of_another_release_are_left_alone(system, database, release):
+    """A later `makegood install` would bring ours up once more, or whoever runs would not find what it looks for."""
+    before = await database.fetch("SELECT * FROM console.migrations")
+    try:
+        await database.execute(release)
+        with pytest.raises(OtherRelease, match="`makegood install`"):
+            await rebuild(system.stack.owner_dsn, "queue", KEPT["queue"])
+    finally:
+        await database.execute("TRUNCATE console.migrations")
+        await database.copy_records_to_table("migrations", schema_name="console", records=before)
+    assert await database.fetchval("SELECT to_regnamespace('console_again_queue')") is None
 
 
 @asynccontextmanager
