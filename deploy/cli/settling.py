@@ -154,12 +154,6 @@ def body_of(given: str) -> str:
         stop(f"--body takes the body, or @FILE that holds it, in UTF-8: {error}.", Exit.USAGE)
 
 
-def must_be_a_person(actor: str) -> None:
-    """Ends the command where it is none: what can't be undone is somebody's."""
-    if not ACTOR.fullmatch(actor) or not actor.startswith(PERSON):
-        stop("A person answers for this: --actor person:NAME, without spaces.", Exit.USAGE)
-
-
 def settle(wish: Wish, stack: Stack, *, wait: int, dry_run: bool, as_json: bool) -> None:
     """Looks, asks, and waits for the outcome. Ends the command where it can't be, is refused, or leads to nothing."""
     must_be_a_person(wish.actor)

@@ -14,10 +14,10 @@ from aiokafka.errors import KafkaError
 from pydantic import TypeAdapter, ValidationError
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
-from deploy.cli import output, settling
+from deploy.cli import output
 from deploy.cli.database import NOT_INSTALLED
 from deploy.cli.exits import Exit, stop
-from deploy.cli.options import Actor, AsJson, Home, Reason, Service
+from deploy.cli.options import OPERATOR, Actor, AsJson, Home, Reason, Service, must_be_a_person
 from deploy.cli.place import home_of, minds, outside, settings
 from deploy.database import NOT_THE_OWNER, NOTHING_THERE
 from deploy.local import stack
@@ -52,7 +52,7 @@ def rebuild_(
     ] = "",
     yes: Annotated[bool, typer.Option("--yes", help="Go on though something may be lost: without it, it is said what.")] = False,
     reason: Reason = "",
-    actor: Actor = settling.OPERATOR,
+    actor: Actor = OPERATOR,
     as_json: AsJson = False,
     home: Home = None,
 ) -> None:
@@ -66,7 +66,7 @@ def rebuild_(
 
     Example: makegood topics rebuild --yes --reason "the broker's disk died"
     """
-    settling.must_be_a_person(actor)
+    must_be_a_person(actor)
     why = _reason(reason, accepted=yes)
     services, place = tuple(minds(service)), home_of(home)
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
