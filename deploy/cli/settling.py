@@ -209,7 +209,9 @@ async def _ask(wish: Wish, command: RetryParked | DiscardParked, stack: Stack, f
     """Sends it, and looks what comes of it for so long."""
     async with connected(stack.owner_dsn, wish.service) as connection:
         after = await connection.fetchval("SELECT entry FROM head WHERE shard = $1", wish.shard)
-        await _send(wish, command, stack, found)
+        kafka = Kafka(stack.kafka)
+        kafka.only((await installation(connection)).cluster_id)
+        await _send(wish, command, kafka, found)
         done: dict[str, Any] = {"input": found.place, "message_id": wish.message_id, "status": "pending", "rule": None, "why": None}
         until = asyncio.get_running_loop().time() + seconds
         while True:
@@ -218,12 +220,12 @@ async def _ask(wish: Wish, command: RetryParked | DiscardParked, stack: Stack, f
             await asyncio.sleep(LOOK_SECONDS)
 
 
-async def _send(wish: Wish, command: RetryParked | DiscardParked, stack: Stack, found: Seen) -> None:
+async def _send(wish: Wish, command: RetryParked | DiscardParked, kafka: Kafka, found: Seen) -> None:
     headers = command_headers(
         command.type, wish.message_id, stream=None, source=SOURCE, actor=wish.actor, sent_at=datetime.now(UTC).isoformat()
     )
     key = key_of(found.row.stream) if found.row.stream else None
-    producer: AIOKafkaProducer = Kafka(stack.kafka).producer()
+    producer: AIOKafkaProducer = kafka.producer()
     try:
         async with asyncio.timeout(SEND_SECONDS):
             await producer.start()
