@@ -29,7 +29,7 @@ class Installation(NamedTuple):
     """The id of its Kafka cluster: offsets mean nothing to another one."""
 
 
-async def installation(pool: asyncpg.Pool, waits: Callable[[str], None]) -> Installation:
+async def installation(pool: asyncpg.Pool, waits: Callable[[str], None] = lambda _: None) -> Installation:
     """What is installed. Waits until something is, and while its topics are made again: what we told them now would lie between.
 
     `waits` is told what we wait for, and nothing where it is no more.

@@ -134,19 +134,26 @@ async def _caught_up(fleet: Fleet, sending: "asyncio.Task[None]") -> list[str]:
 
 
 async def _looked_at(fleet: Fleet, load: Load, gone: checks.Gone) -> Sequence[str]:
+    """What the checks find; one that can't be made is a violation, too, and the others are made nevertheless."""
     connection = await asyncpg.connect(fleet.database)
+    found: list[str] = []
     try:
-        return [
-            *await checks.proven(fleet.kafka, fleet.database),
-            *await topics.looked_at(connection, fleet.kafka, TOPICS, load.acknowledged, gone),
-            *await checks.timers(connection),
-            *await checks.deserved(connection),
-            *await checks.received(connection, load.submitted),
-            *await checks.answered(connection, list(load.answers.values())),
-            *await rebuilt(connection, fleet.database, fleet.kafka),
-        ]
+        for check in (
+            checks.proven(fleet.kafka, fleet.database),
+            topics.looked_at(connection, fleet.kafka, TOPICS, load.acknowledged, gone),
+            checks.timers(connection),
+            checks.deserved(connection),
+            checks.received(connection, load.submitted),
+            checks.answered(connection, list(load.answers.values())),
+            rebuilt(connection, fleet.database, fleet.kafka),
+        ):
+            try:
+                found += await check
+            except Exception as error:
+                found.append(f"{check.__qualname__} could not be made: {error!r}")
     finally:
         await connection.close()
+    return found
 
 
 def say(what: str) -> None:
