@@ -26,6 +26,8 @@ STORM_SECONDS = 25.0
 WIPED_EVERY_MINUTES = 8.0
 """The topics go half way through, and then so often."""
 RATE = 8.0
+RAISED = 1
+"""How Python ends a process in which something was raised that nobody took care of."""
 IN_30_MINUTES = {"service killed": 1_000, "postgres killed": 200, "kafka killed": 150, "service frozen": 100, "fences fired": 50}
 """So many there are to be."""
 CATCH_UP_SECONDS = 180.0
@@ -98,6 +100,7 @@ async def chaos(minutes: float, seed: int, rate: float = RATE, *, keep: bool = F
         report.counts = {**dict(sorted(faults.counts.items())), "fences fired": fences, **load.counts, **exits}
         report.recoveries = recoveries.seconds
         report.violations += fleet.tracebacks()[: checks.SHOWN]
+        report.violations += [f"{what}, by an error of its own" for what in exits if what.endswith(f" with {RAISED}")]
         if report.violations:
             say(f"what is left of it lies in {fleet.home}")
             (fleet.home / "report.txt").write_text("\n".join([*report.log, "", str(report)]))
