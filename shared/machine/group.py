@@ -315,11 +315,11 @@ class Group:
                     ends = await self._consumer.end_offsets([TopicPartition(topic, one.shard) for one in workers for topic in self._topics])
                     if not workers:
                         await self._topic_ids()
-                self._heard_at = clock.passed()
-                for worker in workers:
-                    fetched = {topic: await self._consumer.position(TopicPartition(topic, worker.shard)) for topic in self._topics}
-                    theirs = {place.topic: end for place, end in ends.items() if place.partition == worker.shard}
-                    worker.heard_ends(theirs, asked_at, fetched)
+                    self._heard_at = clock.passed()
+                    for worker in workers:
+                        fetched = {topic: await self._consumer.position(TopicPartition(topic, worker.shard)) for topic in self._topics}
+                        theirs = {place.topic: end for place, end in ends.items() if place.partition == worker.shard}
+                        worker.heard_ends(theirs, asked_at, fetched)
             if hung := sorted(worker.shard for worker in workers if worker.hung):
                 self._tear(f"nothing is fetched for the shards {hung}, though Kafka has records")
             now = clock.passed()
