@@ -121,7 +121,9 @@ class People:
         row = random.choice(parked)
         body = None
         if random.random() < 0.6 and row["topic"] == commands_topic("intake"):
-            body = Add(number=random.choice((*HARMLESS, FAILS))).to_bytes().decode()
+            number = random.choice((*HARMLESS, FAILS))
+            said = {**json.loads(row["body"]), "number": number} if row["type"] == Submit.type else {"number": number}
+            body = json.dumps(said)
         command: Command = DiscardParked(shard=shard, entry=row["entry"], reason="nobody knows")
         if random.random() < 0.7:
             command = RetryParked(shard=shard, entry=row["entry"], reason="it is mended", body=body)
