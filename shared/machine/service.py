@@ -16,6 +16,7 @@ from shared.machine.relay import Outlet, Relay
 from shared.machine.shard import Shard, Terms
 from shared.machine.tail import Tail
 from shared.machine.told import Reader
+from shared.machine.turns import Turns
 from shared.machine.watchdog import Watchdog
 from shared.policy.loader import shipped_body
 from shared.settings import Settings, load
@@ -59,7 +60,7 @@ async def work(
         def relay(shard: int, epoch: int) -> Relay:
             return Relay(shard, epoch, mind.service, generation, reader=reader, pool=pool, outlet=outlet)
 
-        terms = Terms(mind, reader, pool, spare, tail, relay, {}, shipped_body())
+        terms = Terms(mind, reader, pool, spare, tail, relay, {}, shipped_body(), Turns())
         group = Group(
             kafka, mind.service, reader.topics, settings.session_timeout_ms,
             lambda shard, feed: Shard(shard, feed, settings.batch_records, terms), instance=settings.instance,

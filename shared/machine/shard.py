@@ -30,11 +30,13 @@ from shared.machine.relay import Relay
 from shared.machine.rows import Live
 from shared.machine.tail import Tail, must_have
 from shared.machine.told import SHARD, Reader, Record, Told
+from shared.machine.turns import Turns
 from shared.machine.worker import WELL_AFTER_SECONDS, Feed, Worker, passes
 from shared.policy.model import Policy
 
 DEATHS = 3
-"""After so many attempts without a committed batch inputs are tried one by one; after so many of one input alone, it is given up."""
+"""After so many attempts without a committed batch inputs are tried one by one, beside no other shard's; after so many of one
+input alone, it is given up."""
 DECIDING_SECONDS = 0.5
 """After so long a batch is full, however few inputs it has: PostgreSQL waits for it, and so do the other shards. Those that are decided
 side by side share it."""
@@ -63,6 +65,7 @@ class Terms:
     """Those known, by digest."""
     default_policy: bytes
     """What an installation begins with: the body of a `PublishPolicy`."""
+    turns: Turns
     open: int = 0
     """How many transactions are open: while one is decided the others say nothing to PostgreSQL, which ends those that are silent."""
 
@@ -140,9 +143,11 @@ class Shard(Worker):
         records: Sequence[Record] = []  # first of all the first policy, and what came due meanwhile
         while True:
             self._waiting_max = 1 if alone else self.batch_records
-            if alone or not self._attempted:
-                await self._mark_attempt(records, alone=alone > 0)
-            if taken := await self._decide(records, due_max=1 if alone else store.DUE_MAX):
+            async with self._terms.turns.turn(alone=alone > 0):
+                if alone or not self._attempted:
+                    await self._mark_attempt(records, alone=alone > 0)
+                taken = await self._decide(records, due_max=1 if alone else store.DUE_MAX)
+            if taken:
                 self._taken(taken)
             alone = alone - 1 if alone and self._head.attempts else 0
             records = await self._records(self._cache.next_due, [relaying], limit=1 if alone else self._most)
