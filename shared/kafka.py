@@ -2,7 +2,7 @@
 
 import asyncio
 from collections import defaultdict
-from collections.abc import Callable, Coroutine, Iterable, Mapping
+from collections.abc import Awaitable, Callable, Coroutine, Iterable, Mapping
 from contextlib import suppress
 from io import BytesIO
 from typing import Any
@@ -163,7 +163,7 @@ class ByShard(AbstractPartitionAssignor):  # type: ignore[misc]  # the library h
 
 async def stop_producer(producer: AIOKafkaProducer, patience_seconds: float) -> None:
     """Ends a producer for good. What it could not send in time is not sent: by itself it would go on trying in the background."""
-    await _stop(producer.stop(), patience_seconds, lambda: _end(producer, patience_seconds))
+    await stop_or_end(producer.stop(), patience_seconds, lambda: _end(producer, patience_seconds))
 
 
 async def _end(producer: AIOKafkaProducer, patience_seconds: float) -> None:
@@ -187,11 +187,11 @@ async def _end(producer: AIOKafkaProducer, patience_seconds: float) -> None:
 
 async def stop_consumer(consumer: AIOKafkaConsumer, patience_seconds: float) -> None:
     """Ends a consumer for good, also where Kafka does not hear that it leaves: by itself it would go on fetching in the background."""
-    await _stop(consumer.stop(), patience_seconds, lambda: _end_consumer(consumer))
+    await stop_or_end(consumer.stop(), patience_seconds, lambda: _end_consumer(consumer))
 
 
-async def _stop(stop: Coroutine[Any, Any, None], patience_seconds: float, end: Callable[[], Coroutine[Any, Any, None]]) -> None:
-    """Stops politely, or, where that fails or takes too long, ends.
+async def stop_or_end(stop: Coroutine[Any, Any, None], patience_seconds: float, end: Callable[[], Awaitable[None]]) -> None:
+    """Stops a client politely, or, where that fails, takes too long or is broken off, ends it.
 
     In a task of its own: the library lets the cancellation of its own tasks through, and `Task.cancelling` does not tell them from ours
     (in Python 3.11 a group of tasks that failed leaves it counted).

@@ -320,14 +320,3 @@ class Consumer:
     def _check(self) -> None:
         if self._membership is not None:
             self._membership.check()
-
-
-async def stop_consumer(consumer: Consumer, patience_seconds: float) -> None:
-    """As `shared.kafka.stop_consumer`."""
-    try:
-        await asyncio.wait_for(consumer.stop(), patience_seconds)
-    except (TimeoutError, KafkaError, OSError):
-        await consumer.give_up()
-    except asyncio.CancelledError:
-        await consumer.give_up()
-        raise

@@ -12,10 +12,10 @@ from typing import Any
 
 from aiokafka.errors import KafkaError
 
-from shared.kafka import Kafka
+from shared.kafka import Kafka, stop_or_end
 from shared.simulation.broker import Broker
-from shared.simulation.consumer import Consumer, stop_consumer
-from shared.simulation.producer import Producer, stop_producer
+from shared.simulation.consumer import Consumer
+from shared.simulation.producer import Producer
 
 
 class Cluster(Broker):
@@ -61,11 +61,11 @@ class SimKafka(Kafka):
 
     async def stop_producer(self, producer: Any, patience_seconds: float) -> None:
         """See `Kafka`."""
-        await stop_producer(producer, patience_seconds)
+        await stop_or_end(producer.stop(), patience_seconds, producer.give_up)
 
     async def stop_consumer(self, consumer: Any, patience_seconds: float) -> None:
         """See `Kafka`."""
-        await stop_consumer(consumer, patience_seconds)
+        await stop_or_end(consumer.stop(), patience_seconds, consumer.give_up)
 
     def read_leniently(self) -> None:
         """See `Kafka`."""

@@ -93,6 +93,8 @@ class Loop(asyncio.AbstractEventLoop):
         self._most_tasks = 1_000
         self._tasks: list[asyncio.Task[Any]] = []
         """Held, so that what was killed is not taken apart, with all its `finally`s, in the midst of what lives on."""
+        self.over = False
+        """What is said from here on is what was taken apart complaining."""
         self.spent: Callable[[], float] = lambda: 0.0
         """How much longer it took than nothing, each time that a process asks."""
 
@@ -133,6 +135,7 @@ class Loop(asyncio.AbstractEventLoop):
             return task.result()
         finally:
             asyncio.events._set_running_loop(None)  # noqa: SLF001
+            self.over = True
             self._take_apart()
 
     def _take_apart(self) -> None:

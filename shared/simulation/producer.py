@@ -153,7 +153,7 @@ class Producer:
             self._sending.cancel()
         self._line.close()
 
-    def give_up(self) -> None:
+    async def give_up(self) -> None:
         """Ends without waiting for what was not acknowledged: it may have been done."""
         self._closed = self._flushing = True
         if self._sending is not None:
@@ -312,14 +312,3 @@ class Producer:
             else:
                 going.failed(answer)
         return again
-
-
-async def stop_producer(producer: Producer, patience_seconds: float) -> None:
-    """As `shared.kafka.stop_producer`."""
-    try:
-        await asyncio.wait_for(producer.stop(), patience_seconds)
-    except (TimeoutError, KafkaError, OSError):
-        producer.give_up()
-    except asyncio.CancelledError:
-        producer.give_up()
-        raise

@@ -22,7 +22,7 @@ async def test_a_client_whose_own_task_was_cancelled_while_it_stopped_is_ended_a
         with suppress(ExceptionGroup):
             async with asyncio.TaskGroup() as together:
                 together.create_task(fails())
-        await kafka._stop(lets_it_through(), 1.0, end)
+        await kafka.stop_or_end(lets_it_through(), 1.0, end)
         return "on"
 
     async def fails():
@@ -41,7 +41,7 @@ async def test_who_is_cancelled_while_a_client_stops_ends_it_first():
     async def end():
         ended.append(True)
 
-    stopping = asyncio.create_task(kafka._stop(takes_long(), 30.0, end))
+    stopping = asyncio.create_task(kafka.stop_or_end(takes_long(), 30.0, end))
     await asyncio.sleep(0)
     stopping.cancel()
     with pytest.raises(asyncio.CancelledError):

@@ -43,8 +43,9 @@ def many(first: int, count: int, jobs: int, without: str) -> int:
     for one_of_them in run_all(range(first, first + count), jobs, without):
         ran, inputs, seconds = ran + 1, inputs + one_of_them.inputs, seconds + one_of_them.seconds
         if one_of_them.failure:
-            print(f"\nseed {one_of_them.seed}: {one_of_them.failure}\nagain, with what happened: make simulate SEED={one_of_them.seed}\n")
             print("\n".join(run(one_of_them.seed, trace=True, without=without).trace[-SHORTENED:]))
+            # Last: of a long log, its end is shown.
+            print(f"\nseed {one_of_them.seed}: {one_of_them.failure}\nagain, with what happened: make simulate SEED={one_of_them.seed}")
             return 1
         if ran % 1_000 == 0:
             print(f"  {ran} seeds, {ran / (time.monotonic() - began):.0f} a second", flush=True)

@@ -2,12 +2,12 @@
 
 import json
 from collections import defaultdict
-from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
-from shared.contract.envelope import commands_topic, event_id, text_headers
+from shared.contract.envelope import SUBMISSIONS, commands_topic, event_id, text_headers
+from shared.contract.machine import RetryParked
 from shared.machine.bytes import unpack_headers
-from tests.simulation.minds import Added, Note, of_number
+from tests.simulation.minds import KILLS, Note, of_number
 from tests.simulation.people import Message
 from tests.simulation.violation import Violation
 
@@ -20,6 +20,8 @@ LATE = frozenset({"refused:message_id_conflict", "repeated"})
 """Of a message that was answered before."""
 HELD = frozenset({"waiting", "refused:stream_waiting"})
 """Of whatever is for a stream that waits for something parked."""
+DEADLY = b'"number":%d' % KILLS
+DIED = "parked:process_died"
 NOT_ANSWERED = frozenset({"passed_on", "ignored", "parked:undecodable"})
 
 Row = Any
@@ -61,12 +63,13 @@ class Deserts:
             if row["topic"] == commands_topic(at[0]) and row["outcome"] != "ignored" and b"ledger-shard" in row["headers"] and not forged:
                 self.hops[at[0], text_headers(unpack_headers(row["headers"]))["ce_id"]].append(at)
         self._requests()
+        self._received()
         for at, row in self.rows.items():
             if row["topic"] and (message := self.messages.get((row["topic"], at[1], row["offset"]))) is not None:
                 self._follow(at, row, message)
         for at, row in self.rows.items():
             if not row["topic"] and row["outcome"] == "passed_on" and (sent := self.origin.get((*at[:2], row["refers"]))) is not None:
-                for there in self.hops[at[0], event_id("g1", at[0], at[1], row["first_position"])]:
+                for there in self._passed_on(at, row):
                     self.origin[there] = sent
                     self.retried.add(there)
         for at, row in self.rows.items():
@@ -84,11 +87,21 @@ class Deserts:
                     if len(taken) != 1 or taken[0][1] != self.town.readers[service].shard_of(row["target"]):
                         raise Violation(4, f"the request at {service}/{shard}, position {position}, was taken in at {taken}")
 
+    def _received(self) -> None:
+        """1: what people sent to a service was taken in by it."""
+        taken = {(row["topic"], shard, offset) for (_, shard, _), row in self.rows.items() for offset in range(row["offset"], row["until"])}
+        read = {SUBMISSIONS, *map(commands_topic, self.town.minds)}
+        if lost := {place for place in self.messages if place[0] in read} - taken:
+            raise Violation(1, f"nobody took in what was sent to {sorted(lost)[:5]}")
+
+    def _passed_on(self, at: At, row: Row) -> list[At]:
+        """Where what was passed on was taken in."""
+        return self.hops[at[0], event_id("g1", at[0], at[1], row["first_position"])]
+
     def _follow(self, at: At, row: Row, message: Message) -> None:
         self.origin[at] = message
         if row["outcome"] == "passed_on":
-            service, shard, _ = at
-            for there in self.hops[service, event_id("g1", service, shard, row["first_position"])]:
+            for there in self._passed_on(at, row):
                 self._follow(there, self.rows[there], message)
 
     def _deserved(self, at: At, row: Row) -> frozenset[str]:
@@ -103,7 +116,7 @@ class Deserts:
         if message is not None:
             if row["outcome"] == "passed_on":  # once, from where it came in
                 return frozenset() if b"ledger-shard" in row["headers"] else frozenset({"passed_on"})
-            return frozenset({message.deserves}) | LATE | HELD | _if_settling(message)
+            return frozenset({message.deserves}) | LATE | HELD | self._if_settling(at, row, message)
         if row["body"] == USURPED:
             return frozenset({"parked:undecodable"})
         if self.town.house:
@@ -126,13 +139,22 @@ class Deserts:
             return frozenset({outcome_of(row)})
         return frozenset({"accepted", "waiting"})
 
+    def _if_settling(self, at: At, row: Row, message: Message) -> frozenset[str]:
+        """Of what is about something parked. Who has that decided once more which ends the process is parked for it, too."""
+        if not message.settles:
+            return frozenset()
+        about = json.loads(row["body"])
+        parked = self.rows.get((at[0], about["shard"], about["entry"]))
+        deadly = row["type"] == RetryParked.type and about.get("body") is None and parked is not None and DEADLY in (parked["body"] or b"")
+        return frozenset({"refused:not_parked", "refused:stands_as_it_is", *([DIED] if deadly else [])})
+
     def _once(self, service: str, shard: int) -> None:
         """9: the first time that a message can be decided counts; later it is repeated, or in conflict where it says something else."""
         known: dict[str, tuple[bytes, set[int]]] = {}
         for entry, row in sorted(self._journal(service, shard).items()):
             message = self.origin.get((service, shard, entry))
             outcome = outcome_of(row)
-            if message is None or row["body"] is None or outcome in NOT_ANSWERED:
+            if message is None or row["body"] is None or outcome in NOT_ANSWERED or (message.settles and outcome == DIED):
                 continue
             body, entries = known.setdefault(message.name, (row["body"], set()))
             if not entries and outcome in LATE:  # it came another way before: as something unreadable that was retried
@@ -143,16 +165,14 @@ class Deserts:
             expected = {""} if not entries else {"repeated"} if body == row["body"] else {"refused:message_id_conflict"}
             if (outcome if outcome in LATE else "") not in expected:
                 raise Violation(9, f"{service}/{shard}, entry {entry}: {message.name} is {outcome}, answered before at {sorted(entries)}")
-            if outcome == "repeated" and row["refers"] not in entries | self._settled(service, shard, entries):
+            if outcome == "repeated" and row["refers"] not in entries and not self._settles(service, shard, row["refers"], entries):
                 raise Violation(9, f"{service}/{shard}, entry {entry}: {message.name} repeats entry {row['refers']}, not {sorted(entries)}")
             entries.add(entry)
 
-    def _settled(self, service: str, shard: int, entries: set[int]) -> set[int]:
-        return {entry for entry, row in self._journal(service, shard).items() if not row["topic"] and row["refers"] in entries}
-
-
-def _if_settling(message: Message) -> frozenset[str]:
-    return frozenset({"refused:not_parked", "refused:stands_as_it_is"}) if message.settles else frozenset()
+    def _settles(self, service: str, shard: int, entry: int, entries: set[int]) -> bool:
+        """Whether it decided one of these once more."""
+        row = self._journal(service, shard).get(entry)
+        return row is not None and not row["topic"] and row["refers"] in entries
 
 
 def _is_json(body: bytes | None) -> bool:
@@ -166,11 +186,3 @@ def _is_json(body: bytes | None) -> bool:
 
 def _number(row: Row) -> int:
     return json.loads(row["body"] or b"{}").get("number", 1)
-
-
-def told(town: "Town") -> Iterator[tuple[Any, int]]:
-    """Whom a tally's event tells which number."""
-    for shard in range(town.shards):
-        for row in town.postgres.schemas["intake"].rows("ledger", shard).values():
-            if row["type"] == Added.type and (said := json.loads(row["body"])).get("tell"):
-                yield said["tell"], said["number"]

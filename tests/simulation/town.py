@@ -124,7 +124,6 @@ class Town:
             *(self._projecting(f"console-{number}") for number in range(self.random.choice((1, 2)))),
         ]
         self.commits = 0
-        self.over = False
         self.digest = hashlib.sha256()
 
     def _deciding(self, name: str, mind: Mind) -> Member:
@@ -155,7 +154,7 @@ class Town:
 
     def tell(self, who: str, what: str) -> None:
         """A line of the trace, where one is wanted."""
-        if self.traced is not None and not self.over:
+        if self.traced is not None and not self.loop.over:
             self.traced.append(f"{self.loop.time():9.3f} {who:14} {what}")
 
     def all_records(self, topic: str, shard: int) -> Sequence[Any]:
@@ -191,11 +190,8 @@ class Town:
 
     def run(self, trouble: Callable[["Town"], Any]) -> str:
         """Everything, to the end. What it found is raised; its digest."""
-        try:
-            with drawn(Random(f"limits {self.seed}")):
-                self.loop.run(self._live(trouble))
-        finally:
-            self.over = True
+        with drawn(Random(f"limits {self.seed}")):
+            self.loop.run(self._live(trouble))
         for (service, shard), _ in self.audits.items():
             head = self.postgres.schemas[service].head(shard)
             self.digest.update(head["hash"] + head["journal_hash"] + str(head["now"]).encode())
