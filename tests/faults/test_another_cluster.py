@@ -19,15 +19,20 @@ from tests.servers import SHARDS, Installation
 from tests.shared.machine.live import Live, adds, everything, is_so, until
 
 
+async def started(address, dsn):
+    """An installation, and a member of it that works."""
+    settings = Settings(kafka=address, shards=SHARDS, database=dsn)
+    live = Live(Installation(address, dsn, settings, await install(dsn, address, settings)))
+    member = await live.start()
+    await live.ready()
+    return live, member
+
+
 async def test_another_cluster_behind_the_address_is_refused_and_said_to_be_one(servers, tmp_path, ports, monkeypatch):
     monkeypatch.setattr("shared.machine.group.LOOK_EVERY_SECONDS", 0.5)
     monkeypatch.setattr("shared.machine.worker.PAUSE_MAX_SECONDS", 0.5)
     async with broker(tmp_path / "ours", ports) as ours:
-        address, dsn = ours.program.address, await servers.fresh_database()
-        settings = Settings(kafka=address, shards=SHARDS, database=dsn)
-        live = Live(Installation(address, dsn, settings, await install(dsn, address, settings)))
-        member = await live.start()
-        await live.ready()
+        live, member = await started(address := ours.program.address, dsn := await servers.fresh_database())
         await live.send(*adds(20))
         await until(lambda: is_so(live.events("intake.Added.v1"), 20))
         await until(live.relayed)
@@ -45,7 +50,7 @@ async def test_another_cluster_behind_the_address_is_refused_and_said_to_be_one(
         assert await live.fetchval("SELECT count(*) FROM journal WHERE topic <> ''") == 20, "nothing is read from it"
         assert await everything(address, events_topic("intake"), SHARDS) == [], "or told to it"
         with pytest.raises(InstallationDiffers, match=f"belongs to .*, but {other} answers.*makegood topics rebuild --cluster {other}"):
-            await install(dsn, address, settings)
+            await install(dsn, address, live.installation.settings)
         [finding] = await diagnosed(address, dsn)
         assert f"{other} answers" in finding.what
         assert f"--cluster {other}" in finding.do
@@ -69,11 +74,7 @@ async def test_what_was_not_relayed_when_another_cluster_came_is_told_to_our_own
     goes.set()
     monkeypatch.setattr(relay, "_send_to", held)
     async with broker(tmp_path / "ours", ports) as ours:
-        address, dsn = ours.program.address, await servers.fresh_database()
-        settings = Settings(kafka=address, shards=SHARDS, database=dsn)
-        live = Live(Installation(address, dsn, settings, await install(dsn, address, settings)))
-        member = await live.start()
-        await live.ready()
+        live, member = await started(address := ours.program.address, await servers.fresh_database())
         await live.send(*adds(20))
         await until(live.relayed)
         goes.clear()
@@ -99,11 +100,7 @@ async def test_what_was_not_relayed_when_another_cluster_came_is_told_to_our_own
 
 
 async def test_a_process_that_is_led_to_another_cluster_takes_no_shard_from_who_has_it(servers, tmp_path, ports):
-    dsn = await servers.fresh_database()
-    settings = Settings(kafka=servers.kafka, shards=SHARDS, database=dsn)
-    live = Live(Installation(servers.kafka, dsn, settings, await install(dsn, servers.kafka, settings)))
-    await live.start()
-    await live.ready()
+    live, _ = await started(servers.kafka, await servers.fresh_database())
     epochs = await live.fetchval("SELECT array_agg(epoch ORDER BY shard) FROM head")
     async with broker(tmp_path / "another", ports) as another:
         async with admin(another.program.address) as client:

@@ -13,9 +13,7 @@ from uuid import UUID
 
 import asyncpg
 
-import services.intake.mind as intake
-import services.resolution.mind as resolution
-import services.rootcause.mind as rootcause
+from deploy.cli.minds import MINDS
 from shared.contract.envelope import SERVICES, SUBMISSIONS, commands_topic, events_topic
 from shared.contract.intake import ComplaintReceived
 from shared.contract.machine import CommandRefused, TimerDue
@@ -25,8 +23,6 @@ from tests.faults.chaos.load import Acknowledged
 Gone = Mapping[tuple[str, int], tuple[int, int]]
 """What topics that are gone held, of each service's shard: what it was told up to this journal entry, its requests up to this position."""
 NOTHING: Gone = MappingProxyType({})
-HEARD = {mind.service: mind.hears_from for mind in (intake.MIND, resolution.MIND, rootcause.MIND)}
-
 SHOWN = 5
 """Of the violations of a kind."""
 QUIET = """
@@ -125,7 +121,7 @@ def _reads(service: str, topic: str) -> bool:
 
 
 def _hears(service: str, topic: str) -> bool:
-    return topic in {events_topic(source) for source in HEARD[service]}
+    return topic in {events_topic(source) for source in MINDS[service].hears_from}
 
 
 async def kept(connection: asyncpg.Connection, acknowledged: Sequence[Acknowledged], gone: Gone = NOTHING) -> list[str]:
