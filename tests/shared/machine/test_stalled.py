@@ -62,11 +62,7 @@ async def test_the_end_of_a_senders_transaction_is_no_record_that_is_waited_for(
     await producer.start()
     for number in range(2):
         await producer.begin_transaction()
-        for command, stream in adds(20):
-            await producer.send(
-                commands_topic("intake"), command.to_bytes(), key=key(stream), partition=shard_of(stream, live.shards),
-                headers=headers(command, stream, f"transaction{number}{stream}"),
-            )  # fmt: skip
+        await send_adds(live, producer, f"transaction{number}")
         await producer.commit_transaction()
     await producer.stop()
     await until(lambda: is_so(live.events("intake.Added.v1"), 40))
@@ -79,6 +75,36 @@ async def test_the_end_of_a_senders_transaction_is_no_record_that_is_waited_for(
     await live.send(*adds(20))
     await until(lambda: is_so(live.events("intake.Added.v1"), 60))
     await live.prove()
+
+
+async def test_what_a_sender_aborts_or_never_ends_is_read_at_once(live):
+    await live.start()
+    await live.ready()
+    producer = AIOKafkaProducer(bootstrap_servers=live.installation.kafka, transactional_id="upstream")
+    await producer.start()
+    await producer.begin_transaction()
+    await send_adds(live, producer, "open")
+    await until(lambda: is_so(live.events("intake.Added.v1"), 20))
+    await producer.abort_transaction()
+    await producer.begin_transaction()
+    await send_adds(live, producer, "open")  # it sends again what it aborted: that counts once
+    await producer.commit_transaction()
+    await producer.stop()
+    await live.send(*adds(20))
+    await until(lambda: is_so(live.events("intake.Added.v1"), 40))
+    await live.prove()
+
+
+async def send_adds(live, producer, name):
+    """20 of them, acknowledged: who ends a transaction before that may have sent less."""
+    sent = [
+        await producer.send(
+            commands_topic("intake"), command.to_bytes(), key=key(stream), partition=shard_of(stream, live.shards),
+            headers=headers(command, stream, f"{name}{stream}"),
+        )
+        for command, stream in adds(20)
+    ]  # fmt: skip
+    await asyncio.gather(*sent)
 
 
 async def test_a_reader_that_stays_frozen_is_not_kept(live, monkeypatch):
