@@ -12,6 +12,8 @@ from deploy.reference.markdown import WRITTEN, table
 TABLE = re.compile(
     r"(?P<about>(?:^--[^\n]*\n)*)^CREATE TABLE (?P<name>\w+) \(\n(?P<columns>.*?)\n\)(?P<more>[^;]*);", re.MULTILINE | re.DOTALL
 )
+ADDITION = re.compile(r"(?P<about>(?:^--[^\n]*\n)*)^ALTER TABLE (?P<name>\w+) (?P<columns>ADD COLUMN [^;]*);", re.MULTILINE)
+ADDED = re.compile(r'ADD COLUMN "?(?P<name>[a-z_]+)"? (?P<type>[a-z]+)')
 COLUMN = re.compile(r'^\s+"?(?P<name>[a-z_]+)"?\s+(?P<type>[a-z]+)(?P<rest>[^\n]*?),?$')
 CLASSES = {
     "head": ("head.py", "Head"),
@@ -23,22 +25,28 @@ CLASSES = {
 
 
 def page() -> str:
-    """Every table of a deciding service, then the console's."""
+    """Every table of a deciding service, then the console's, each as it is after the last migration."""
     text = WRITTEN + _INTRODUCTION
     for title, folder in (("A deciding service", MACHINE), ("The console", CONSOLE)):
         text += f"\n## {title}\n"
-        for migration in found(folder):
-            text += "".join(_section(match) for match in TABLE.finditer(migration.sql))
+        sql = "".join(migration.sql for migration in found(folder))
+        text += "".join(_section(match, sql) for match in TABLE.finditer(sql))
     return text
 
 
-def _section(match: re.Match[str]) -> str:
+def _section(match: re.Match[str], sql: str) -> str:
     name = match["name"]
-    about = " ".join(line.removeprefix("--").strip() for line in match["about"].splitlines())
+    additions = [one for one in ADDITION.finditer(sql) if one["name"] == name]
+    about = "\n\n".join(_said(one) for one in (match, *additions))
     meaning = _meanings(*CLASSES[name]) if name in CLASSES else {}
-    rows = [(f"`{column}`", of, meaning.get(column, "")) for column, of in _columns(match["columns"])]
+    columns = [*_columns(match["columns"]), *((one["name"], one["type"]) for more in additions for one in ADDED.finditer(more["columns"]))]
+    rows = [(f"`{column}`", of, meaning.get(column, "")) for column, of in columns]
     by = f" {match['more'].strip()}" if match["more"].strip() else ""
     return f"\n### {name}\n\n{about}{f' (`{by.strip()}`)' if by else ''}\n\n" + table(("column", "type", "meaning"), rows)
+
+
+def _said(match: re.Match[str]) -> str:
+    return " ".join(line.removeprefix("--").strip() for line in match["about"].splitlines())
 
 
 def _columns(text: str) -> Iterator[tuple[str, str]]:
