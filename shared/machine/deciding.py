@@ -253,7 +253,7 @@ class Batch(Answering):
         if isinstance(command, TimerDue):
             still = stream.timers(state).get(command.timer)
             assert still != Timer(command.due_at, command.generation), f"{live.kind} still wants the timer {command.timer}, which has fired"
-        elif not facts and told.source is None and told.hop is None:
+        elif not facts and told.source is None and (told.hop is None or told.once):  # somebody asked, here or where it was passed on
             facts.append(said(live, NothingChanged(command=command.type)))
         if too_large := [fact.type for fact in facts if len(fact.body) > EVENT_BYTES_MAX]:
             raise ValueError(f"{too_large[0]} has more than {EVENT_BYTES_MAX} bytes: Kafka would not take it")

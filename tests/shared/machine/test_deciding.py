@@ -81,6 +81,21 @@ def test_who_asks_for_what_is_so_already_is_told_that_nothing_changed(bench):
     assert (row.outcome, event.type) == (Outcome.ACCEPTED, "machine.NothingChanged.v1")
 
 
+def test_so_is_who_asked_for_it_where_it_was_passed_on(bench):
+    _, (asked,) = bench.batch(bench.ask(Add(number=0), ELSEWHERE))
+    there = Bench(1).began()
+    (row,), (event,) = there.batch(there.passed_on(asked))
+    assert (row.outcome, event.type, event.message_id, event.stream) == (Outcome.ACCEPTED, "machine.NothingChanged.v1", "m1", ELSEWHERE)
+    there.replayed()
+
+
+def test_what_another_stream_asked_for_in_vain_is_told_to_nobody(bench):
+    _, (*_, asked) = bench.batch(bench.ask(Add(number=0), HERE, "m0"), bench.ask(Add(number=5, then_tell=HERE), HERE, "m1"))
+    note = replace(asked, body=Note(number=0).to_bytes())
+    (row,), facts = bench.batch(bench.passed_on(note))
+    assert (row.outcome, facts) == (Outcome.ACCEPTED, [])
+
+
 def test_the_offset_after_the_last_record_is_the_next(bench):
     bench.batch(bench.ask(Add(number=1), HERE, "a"), bench.ask(Add(number=1), HERE, "b"))
     assert bench.head.offsets["intake.commands"] == 2

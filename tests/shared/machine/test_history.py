@@ -55,6 +55,9 @@ def history():
     bench.batch(discard(bad + 2, "d1"), discard(unreadable, "d2"))
     bench.batch(go_on=[A])
     bench.batch(bench.ask(Add(number=1), B, "deadly"), fatal=True)
+    other = Bench(1).began()
+    _, requests = other.batch(*(other.ask(Add(number=number), A, f"p{number}") for number in (3, 0, -1)))
+    bench.batch(*map(bench.passed_on, requests))
     bench.now = NOW + SEAL_EVERY
     bench.batch()
     bench.replayed()
