@@ -121,7 +121,7 @@ class Deserts:
             return frozenset({"parked:undecodable"})
         if self.town.house:
             good = {"accepted", "passed_on", "refused:" + row["reason"]}
-            return frozenset(good if _is_json(row["body"]) else {"parked:undecodable"}) | LATE
+            return frozenset({"parked:undecodable"} if row["body"] in self.town.people.unreadable else good) | LATE
         may = frozenset({of_number(service, _number(row))}) | HELD
         return may if row["topic"] != commands_topic(service) or row["type"] == Note.type else may | LATE  # passed on when it was retried
 
@@ -173,15 +173,6 @@ class Deserts:
         """Whether it decided one of these once more."""
         row = self._journal(service, shard).get(entry)
         return row is not None and not row["topic"] and row["refers"] in entries
-
-
-def _is_json(body: bytes | None) -> bool:
-    """Some of those who tell complaints break off."""
-    try:
-        json.loads(body or b"")
-    except ValueError:
-        return False
-    return True
 
 
 def _number(row: Row) -> int:

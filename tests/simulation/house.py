@@ -9,7 +9,9 @@ from deploy.sample.past import heard_in
 from deploy.sample.paths import script_of
 from deploy.sample.problems import RUN, problem_scripts
 from deploy.sample.prompter import Message, Prompter
+from deploy.sample.scripts import Submission
 from shared.contract.envelope import SUBMISSIONS, command_headers, events_topic, key_of, shard_of, text_headers
+from shared.contract.machine import InputParked
 from shared.machine.records import read_event
 from shared.simulation.loop import BEGIN
 from tests.simulation.violation import Violation
@@ -30,6 +32,9 @@ class House:
         self.prompter = Prompter(town.seed)
         first = self.random.randrange(1000)
         self.scripts = [script for number in range(first, first + complaints) for script in self._scripts(number)]
+        told = [line for script in self.scripts for line in script.lines if isinstance(line, Submission)]
+        self.unreadable = {line.body for line in told if line.expects == InputParked.type}
+        """Some of those who tell complaints break off, or leave out what must be said."""
         self.read = {(service, shard): 0 for service in town.minds for shard in range(town.shards)}
         """Up to which offset each topic was read,"""
         self.heard = dict(self.read)
