@@ -41,6 +41,11 @@ class Seen:
     """How far behind it said that it is."""
     unready: list[str] = field(default_factory=list)
 
+    @property
+    def third_bytes(self) -> int:
+        """The most memory in the first third of the looks."""
+        return max(self.memory_bytes[: len(self.memory_bytes) // 3 or 1])
+
 
 @dataclass
 class Overload:
@@ -64,10 +69,14 @@ class Overload:
                 await asyncio.gather(*(self._ask(client, until) for _ in range(asking)))
                 self.sent = await feeding
         began = time.monotonic()
-        await self._drained()
+        drained = asyncio.create_task(self._drained())
+        await asyncio.wait((drained, looking), return_when=asyncio.FIRST_COMPLETED)
         self.drained_seconds = time.monotonic() - began
+        if looking.done():  # it failed, and nobody knows how they were since then
+            drained.cancel()
+            await looking
         looking.cancel()
-        await asyncio.gather(looking, return_exceptions=True)
+        await drained
         found = state.read(self.system.home)
         self.restarts = sum(part.restarts for part in found.parts)
 
@@ -115,7 +124,7 @@ class Overload:
         lines = [f"{self.sent:,} records sent, worked off {self.drained_seconds:.0f} s after the last; over HTTP {dict(self.answers)}", ""]
         lines += ["| process | memory at first, MiB | at a third | most | behind at most, s | not ready |", "| --- " * 6 + "|"]
         for name, seen in self.processes.items():
-            first, third, most = seen.memory_bytes[0], max(seen.memory_bytes[: len(seen.memory_bytes) // 3 or 1]), max(seen.memory_bytes)
+            first, third, most = seen.memory_bytes[0], seen.third_bytes, max(seen.memory_bytes)
             sizes = " | ".join(f"{size / 2**20:.0f}" for size in (first, third, most))
             lines.append(f"| {name} | {sizes} | {max(seen.seconds):.1f} | {len(seen.unready)} of {len(seen.seconds)} |")
         return "\n".join(
