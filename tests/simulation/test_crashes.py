@@ -173,13 +173,10 @@ def has_ours(crash, rows):
 def crashed(point, seed):
     """Lived through to the end, at which all that must always hold is looked at."""
 
-    async def no_trouble(_):
-        pass
-
     town = Town(seed, house=False)
     crash = Crash(town)
     with point(crash):
-        town.run(no_trouble)
+        town.run()
     head = town.postgres.schemas["intake"].head(crash.shard)
     assert head["epoch"] > crash.there.epoch, "somebody went on"
     assert len(crash.entries()) == ASKED, "each was taken in once"

@@ -56,6 +56,10 @@ class Applied:
         await connection.executemany(APPLIED, [_place(one) for one in heard])
 
 
+async def _none(_: "Town") -> None:
+    """Of trouble."""
+
+
 def _place(heard: Heard) -> tuple[str, int, int, bytes]:
     """Where an event stands, and the hash of what was heard, whatever it says itself."""
     row = heard.row
@@ -188,8 +192,8 @@ class Town:
 
     # ---- running it --------------------------------------------------------------------------------------------------------
 
-    def run(self, trouble: Callable[["Town"], Any]) -> str:
-        """Everything, to the end. What it found is raised; its digest."""
+    def run(self, trouble: Callable[["Town"], Any] = _none) -> str:
+        """Everything, to the end. What it found is raised; its digest. `trouble`: none, if it is left out."""
         with drawn(Random(f"limits {self.seed}")):
             self.loop.run(self._live(trouble))
         for (service, shard), _ in self.audits.items():
