@@ -110,6 +110,19 @@ async def test_a_complaint_that_was_told_is_received_once(done):
         await owner.close()
 
 
+async def test_an_invariant_that_is_broken_is_found(done):
+    owner = await done.owner()
+    try:
+        await owner.execute("DELETE FROM intake.ledger WHERE type NOT LIKE 'machine.%' AND stream <> $1", STREAMS[0])
+        await owner.execute(
+            "UPDATE intake.ledger SET kind = 'complaint', type = 'intake.OwnerAssigned.v1', body = '{\"owner\":\"person:anna\"}'"
+            " WHERE type NOT LIKE 'machine.%'"
+        )
+        assert "does not hold" in " ".join(await checks.lived(owner))
+    finally:
+        await owner.close()
+
+
 def answers(done, *told):
     return Answers(Asked("/api/x", {}, "person:anna", STREAMS[0], "key", impatient=False), list(told), set(), 1, sent=True)
 

@@ -1,6 +1,6 @@
 """What must always hold, looked at with every transaction that is committed: nothing is believed that the machine says of itself.
 
-Of the eleven things that must hold (numbered here as in the list of them): 1 to 3, 5 to 7 as they happen; the others at the end (`end.py`).
+Of the eleven things that must hold (numbered here as in the list of them): 1 to 3, 5 to 8 as they happen; the others at the end (`end.py`).
 """
 
 import json
@@ -22,6 +22,7 @@ from shared.machine.stored import head_of, journal_row, ledger_row
 from shared.machine.told import Reader
 from shared.simulation.postgres import Session
 from shared.simulation.tables import Schema, Transaction
+from tests.invariants.lives import Lives
 from tests.simulation.violation import Violation
 
 OFF_MAX = timedelta(minutes=15)
@@ -34,9 +35,9 @@ DECIDED = frozenset({Outcome.ACCEPTED, Outcome.REFUSED})
 class Audit:
     """One service's shard, as it must be."""
 
-    def __init__(self, mind: Mind, reader: Reader, shard: int, clock: Callable[[], datetime]) -> None:
-        """`clock`: the time that it really is."""
-        self.mind, self.shard, self.clock = mind, shard, clock
+    def __init__(self, mind: Mind, reader: Reader, shard: int, clock: Callable[[], datetime], lives: Lives | None = None) -> None:
+        """`clock`: the time that it really is. `lives`: where the domain's invariants are held against, of real minds."""
+        self.mind, self.shard, self.clock, self.lives = mind, shard, clock, lives
         self.proof = proof._Proof(mind, shard)
         self.replay = Replay(mind, reader, shard, Known({}))
         self.offsets: dict[tuple[str, str], int] = {}
@@ -95,6 +96,11 @@ class Audit:
                 self.proof.ledger(ledger_row(fact), entry)
         except proof.ProofFailed as failed:
             raise self.failed(2, str(failed)) from failed
+        if self.lives is not None and facts:
+            try:
+                self.lives.tell(self.mind, [ledger_row(fact) for fact in facts], self.replay.batch.known.policies[row["policy"]])
+            except AssertionError as error:
+                raise self.failed(8, str(error)) from error
         about = (entry.again or entry.type in SETTLING) and entry.refers
         original = journal_row(schema.rows("journal", self.shard)[entry.refers]) if about else None
         again, made = self.replay.decide(entry, original)

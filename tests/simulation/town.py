@@ -25,6 +25,7 @@ from shared.simulation.kafka import Cluster
 from shared.simulation.loop import PROCESS, Loop, Process
 from shared.simulation.postgres import Postgres, Session
 from shared.simulation.tables import CLUSTER, STATEMENTS, Statement, Transaction
+from tests.invariants.lives import Lives
 from tests.simulation.audit import Audit
 from tests.simulation.end import settled
 from tests.simulation.house import House
@@ -113,8 +114,9 @@ class Town:
         self.house = self.random.random() < REAL if house is None else house
         self.minds: dict[str, Mind] = {mind.service: mind for mind in (REAL_MINDS if self.house else (INTAKE, RESOLUTION))}
         self.readers = {name: Reader(mind, self.shards, (SUBMISSIONS,), "g1") for name, mind in self.minds.items()}
+        lives = Lives() if self.house else None
         self.audits = {
-            (name, shard): Audit(mind, self.readers[name], shard, self.loop.now)
+            (name, shard): Audit(mind, self.readers[name], shard, self.loop.now, lives)
             for name, mind in self.minds.items()
             for shard in range(self.shards)
         }

@@ -146,6 +146,7 @@ async def _looked_at(fleet: Fleet, load: Load, gone: checks.Gone) -> Sequence[st
             topics.looked_at(connection, fleet.kafka, TOPICS, load.acknowledged, gone),
             checks.timers(connection),
             checks.deserved(connection),
+            checks.lived(connection),
             checks.received(connection, load.submitted),
             checks.answered(connection, list(load.answers.values())),
             rebuilt(connection, fleet.database, fleet.kafka),

@@ -17,8 +17,13 @@ from deploy.cli.minds import MINDS
 from shared.contract.envelope import SERVICES, SUBMISSIONS, commands_topic, events_topic
 from shared.contract.intake import ComplaintReceived
 from shared.contract.machine import CommandRefused, TimerDue
+from shared.machine.mind import Mind
+from shared.machine.store import STREAMED_ROWS
+from shared.machine.stored import ledger_row, policy_of
+from shared.policy.model import Policy
 from tests.faults.chaos.asking import Answers
 from tests.faults.chaos.load import Acknowledged
+from tests.invariants.lives import Lives
 
 Gone = Mapping[tuple[str, int], tuple[int, int]]
 """What topics that are gone held, of each service's shard: what it was told up to this journal entry, its requests up to this position."""
@@ -162,6 +167,34 @@ async def deserved(connection: asyncpg.Connection) -> list[str]:
         rows = [tuple(row) for row in await connection.fetch(query + " AND reason NOT LIKE 'undecodable: %' ORDER BY shard, entry")]
         found += few(f"an input of {service}'s that did not deserve to be parked", rows)
     return found
+
+
+async def lived(connection: asyncpg.Connection) -> list[str]:
+    """The domain's invariants hold on every stream, by what the ledgers say: one service's after the other's whose facts it hears."""
+    found, lives = [], Lives()
+    policies = {}
+    for service, mind in MINDS.items():
+        for row in await connection.fetch(f"SELECT digest, body FROM {service}.policy_versions"):
+            policies[row["digest"]] = policy_of(row["digest"], row["body"])
+        query = f"SELECT l.*, j.policy FROM {service}.ledger l JOIN {service}.journal j USING (shard, entry) ORDER BY l.shard, l.position"
+        async with connection.transaction():
+            rows: list[asyncpg.Record] = []
+            async for row in connection.cursor(query, prefetch=STREAMED_ROWS):
+                if rows and (row["shard"], row["entry"]) != (rows[-1]["shard"], rows[-1]["entry"]):
+                    found += _told(lives, mind, rows, policies)
+                    rows = []
+                rows.append(row)
+            found += _told(lives, mind, rows, policies)
+    return list(few("an invariant of the domain that does not hold", found))
+
+
+def _told(lives: Lives, mind: Mind, rows: Sequence[asyncpg.Record], policies: Mapping[str, Policy]) -> Iterator[str]:
+    """What one input led to is told."""
+    try:
+        if rows:
+            lives.tell(mind, list(map(ledger_row, rows)), policies[rows[0]["policy"]])
+    except AssertionError as broken:
+        yield str(broken)
 
 
 async def received(connection: asyncpg.Connection, submitted: Iterable[UUID]) -> list[str]:

@@ -15,7 +15,7 @@ from shared.contract.said import decode
 from shared.contract.values import Proof
 from shared.machine.mind import Context, Timer
 from shared.obligations.promises import TIMER
-from tests.services.intake.past import ENDED, Past
+from tests.invariants.complaint import ENDED, Past
 from tests.services.intake.said import AN_ACKNOWLEDGEMENT, COMPLAINT, HAND_OVER, NOW, POLICY, TOLD, fold
 
 PEOPLE = st.sampled_from(["person:ines", "person:ravi", "person:mira"])
@@ -69,7 +69,7 @@ class Stories(RuleBasedStateMachine):
             assert (decided.rule is Rule.UNKNOWN_STREAM) == (not self.past)
             return
         for event in decided:
-            self.past.before(event, self.now)
+            self.past.may_go_on(event, self.now, POLICY)
             self.state = STREAM.evolve(self.state, event)
             self.past.append(event)
         if isinstance(command, TimerDue):

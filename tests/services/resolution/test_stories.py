@@ -10,13 +10,12 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, ru
 from services.resolution.case import OBJECTION, STREAM
 from services.resolution.mind import MIND
 from shared.contract import resolution as said
-from shared.contract.envelope import event_place
 from shared.contract.machine import TimerDue
 from shared.contract.refusals import Refusal, Rule
 from shared.contract.said import decode
 from shared.contract.values import PromiseTerms, Proof
 from shared.machine.mind import Context, Fact, Timer
-from tests.services.resolution import seen
+from tests.invariants import case
 from tests.services.resolution.said import (
     A_COMPLETION,
     A_DECISION,
@@ -101,7 +100,7 @@ class Stories(RuleBasedStateMachine):
         for event in decided:
             assert event.type in MIND.events
             assert not MIND.react(Fact(event, COMPLAINT, "resolution", "person:ines"))
-            self.before(event, decided)
+            case.may_go_on(self.past, event, decided, self.now, POLICY)
             self.state = STREAM.evolve(self.state, event)
             self.past.append(event)
         if not command.internal:
@@ -115,88 +114,13 @@ class Stories(RuleBasedStateMachine):
 
     def refused(self, refusal):
         if refusal.rule is Rule.NO_FIX_BEFORE_OWNERSHIP:
-            assert not seen.is_open(self.past)
+            assert not case.is_open(self.past)
         elif refusal.rule is Rule.CLOSED:
-            assert seen.ending(self.past)
+            assert case.ending(self.past)
         elif refusal.rule is Rule.MISUNDERSTANDING_FIRST:
-            assert seen.is_raised(self.past)
+            assert case.is_raised(self.past)
         elif refusal.rule is Rule.DECISION_STANDS:
-            assert seen.decision(self.past)
-
-    def before(self, event, decided):
-        past = self.past
-        if isinstance(event, seen.INSIDE):
-            assert seen.is_open(past), "1: before ownership"
-            assert not seen.ending(past) or isinstance(event, said.ExplanationGiven), "after the end"
-            assert getattr(event, "generation", seen.generation(past)) == seen.generation(past)
-        if isinstance(event, seen.MOVED):
-            assert not seen.is_raised(past), "3: a stage moves while a misunderstanding is raised"
-        if proof := getattr(event, "proof", None):
-            since = seen.promises_of(past)[event.promise_id] if isinstance(event, said.PromiseRenegotiated) else seen.generation(past)
-            assert proof.kind == "call" or seen.replies(past)[proof.ref] >= since, "17: said before it was opened again"
-            assert proof.kind == "call" or seen.known_at(past, proof.ref) >= seen.came_up(past, event), "17: said before this came up"
-        match event:
-            case said.DecisionMade():
-                self.deciding(event, decided)
-            case said.FixStarted():
-                assert seen.decision(past), "decide first"
-            case said.FixCompleted():
-                verdict = seen.decision(past).verdict
-                started = seen.last(seen.since(seen.run(past), said.DeliveryObjected), said.FixStarted)
-                assert started or verdict in {"decline", "clarified"}, "1: completed before it was started"
-            case said.Delivered():
-                self.delivering(event, decided)
-            case said.DeliveryConfirmed():
-                assert seen.has_it(past), "1: confirmed before delivery"
-            case said.DeliveryAssumed():
-                assert self.now >= seen.window(past), "before the end of the time to object"
-            case said.DeliveryObjected(because=because):
-                assert seen.has_it(past) or (seen.objects(past) and because == "new_evidence"), "1: objected to nothing"
-            case said.ExplanationGiven():
-                assert seen.has_it(past), "2: before delivery, or while an objection is open"
-                assert not seen.is_raised(past), "2: a misunderstanding raised after delivery counts as an objection"
-            case said.MisunderstandingCleared(objection_until=until):
-                assert seen.is_raised(past)
-                assert until == (self.now + POLICY.objection_window if seen.has_it(past) else None)
-            case said.WithdrawalCameTooLate():
-                assert seen.is_open(past)
-                assert seen.has_it(past)
-                assert not seen.is_raised(past)
-            case said.CaseClosed(released=released, generation=generation):
-                assert set(released) == seen.open_promises(past).keys(), "13: not all are released"
-                assert generation > seen.generation(past) or not seen.has_it(past) or seen.is_raised(past), "it was delivered"
-            case said.PromiseKept() | said.PromiseBroken() | said.PromiseRenegotiated():
-                self.ending_a_promise(event)
-            case _:
-                pass
-
-    def deciding(self, event, decided):
-        assert seen.decision(self.past) is None, "5: overturned without new evidence"
-        assert event.reasons
-        if event.verdict == "decline":
-            offers = [e.offer_id for e in (*seen.run(self.past), *decided) if isinstance(e, said.CounterOfferMade)]
-            assert event.no_alternative or event.offer_id in offers, "4"
-        assert not (event.verdict == "clarified" and event.remedies)
-
-    def delivering(self, event, decided):
-        ready = seen.since(seen.run(self.past), said.DeliveryObjected)
-        assert seen.last(ready, said.FixCompleted), "1: delivered before it was fixed"
-        assert not seen.last(ready, said.Delivered), "delivered twice"
-        kept = {e.promise_id for e in decided if isinstance(e, said.PromiseKept) and e.by == str(event.delivery_id)}
-        assert set(event.still_promised) | kept == seen.open_promises(self.past).keys()
-        assert not set(event.still_promised) & kept
-        assert event.objection_until == self.now + POLICY.objection_window
-
-    def ending_a_promise(self, event):
-        terms = seen.open_promises(self.past).get(event.promise_id)
-        assert terms, "13: ended twice, or never made"
-        if isinstance(event, said.PromiseBroken):
-            assert self.now >= terms.due_at == event.due_at, "13: broken too early"
-        else:
-            assert self.now < terms.due_at, "13: after it was due"
-        if isinstance(event, said.PromiseKept):
-            deliveries = {str(one.delivery_id) for one in self.past if isinstance(one, said.Delivered)}
-            assert event_place(event.by) or event.by in deliveries, "17: kept by no event"
+            assert case.decision(self.past)
 
     # ---- what is asked -----------------------------------------------------------------------------------------------------
 
@@ -207,8 +131,8 @@ class Stories(RuleBasedStateMachine):
 
     @rule(turn=st.sampled_from([1, 1, 1, 0, -1, 2]), owner=PEOPLE, again=st.booleans())
     def intake_tells_that_it_is_owned(self, turn, owner, again):
-        generation = self.turned(turn if seen.ending(self.past) or not self.past else 0)
-        self.ask(opening(generation, owner, seen.open_promises(self.past).values() if again else ()))
+        generation = self.turned(turn if case.ending(self.past) or not self.past else 0)
+        self.ask(opening(generation, owner, case.open_promises(self.past).values() if again else ()))
 
     @rule(turn=TURNS, to=PEOPLE, fact=st.sampled_from(["reopened", "withdrawn", "withdrawn", "transferred"]))
     def intake_tells_something_else(self, turn, to, fact):
@@ -222,7 +146,7 @@ class Stories(RuleBasedStateMachine):
                 self.ask(said.ChangeOwner(generation=generation, to=to))
 
     def turned(self, turn):
-        return max(1, seen.generation(self.past) + turn)
+        return max(1, case.generation(self.past) + turn)
 
     @rule(command=FIXING)
     def fix(self, command):
@@ -230,7 +154,7 @@ class Stories(RuleBasedStateMachine):
 
     @rule(data=st.data())
     def deliver(self, data):
-        known = list(seen.promises(self.past)) or [UUID(int=9)]
+        known = list(case.promises(self.past)) or [UUID(int=9)]
         keeps = data.draw(st.lists(st.sampled_from(known), max_size=2))
         self.ask(said.Deliver(what="60 loaves.", how="By van.", evidence="Note 13.", keeps=tuple(keeps)))
 
@@ -249,7 +173,7 @@ class Stories(RuleBasedStateMachine):
 
     @rule(data=st.data(), days=st.integers(-1, 6))
     def promise(self, data, days):
-        known = st.sampled_from(list(seen.promises(self.past)) or [UUID(int=9)])
+        known = st.sampled_from(list(case.promises(self.past)) or [UUID(int=9)])
         due_at = self.now + days * DAY
         commands = st.one_of(
             st.just(said.MakePromise(what="A call.", due_at=due_at)),
@@ -280,7 +204,7 @@ class Stories(RuleBasedStateMachine):
     @rule(straight=st.sampled_from([*DECLINES, A_DECISION]))
     def all_goes_well_until_delivery(self, straight):
         """From wherever it stands: what is in the way is put out of it."""
-        if not seen.is_open(self.past) or seen.ending(self.past):
+        if not case.is_open(self.past) or case.ending(self.past):
             self.ask(opening(self.turned(1)))
         for command in (said.ClearMisunderstanding(proof=CALL), straight, said.StartFix(), A_COMPLETION):
             self.ask(command)
@@ -288,7 +212,7 @@ class Stories(RuleBasedStateMachine):
 
     def fire(self, due_at, name, generation):
         self.now = max(self.now, due_at)
-        before = seen.generation(self.past)
+        before = case.generation(self.past)
         decided = self.ask(TimerDue(timer=name, due_at=due_at, generation=generation))
         assert generation == before or decided == [], "10: a timer of an older generation"
         assert STREAM.timers(self.state).get(name) != Timer(due_at, generation), "it would fire for ever"
@@ -309,22 +233,22 @@ class Stories(RuleBasedStateMachine):
 
     @invariant()
     def each_promise_ends_once(self):
-        ended = list(seen.ends(self.past))
+        ended = list(case.ends(self.past))
         assert len(ended) == len(set(ended)), "13"
-        assert set(ended) <= seen.promises(self.past).keys()
+        assert set(ended) <= case.promises(self.past).keys()
 
     @invariant()
     def it_wants_just_the_timers_that_its_past_asks_for(self):
         """A window that runs, and each promise that is open: nothing more, and nothing less even while it is suspended."""
-        generation = seen.generation(self.past)
-        wanted = {f"promise/{one}": Timer(terms.due_at, generation) for one, terms in seen.open_promises(self.past).items()}
-        if until := seen.window(self.past):
+        generation = case.generation(self.past)
+        wanted = {f"promise/{one}": Timer(terms.due_at, generation) for one, terms in case.open_promises(self.past).items()}
+        if until := case.window(self.past):
             wanted[OBJECTION] = Timer(until, generation)
         assert STREAM.timers(self.state) == wanted
 
     @invariant()
     def it_is_closed_when_it_has_ended_and_nothing_is_promised_any_more(self):
-        assert STREAM.is_closed(self.state) == bool(seen.ending(self.past) and not seen.open_promises(self.past))
+        assert STREAM.is_closed(self.state) == bool(case.ending(self.past) and not case.open_promises(self.past))
 
 
 Stories.TestCase.settings = settings(max_examples=150, stateful_step_count=40, deadline=None)

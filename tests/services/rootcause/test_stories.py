@@ -14,6 +14,7 @@ from shared.contract import rootcause as said
 from shared.contract.refusals import Refusal, Rule
 from shared.contract.said import decode
 from shared.machine.mind import Context, Fact
+from tests.invariants import learning as learning_rules
 from tests.services.rootcause.said import A_CAUSE, A_PLAN, A_RETRAINING, COMPLAINT, NOW, POLICY, PROBLEM, fold
 
 GENERATIONS = st.integers(1, 3)
@@ -81,7 +82,7 @@ class Lives(RuleBasedStateMachine):
             self.refused(command, decided)
             return
         for event in decided:
-            self.before(stream, state, event)
+            self.before(stream, event)
             state = kind.evolve(state, event)
             self.past[stream].append(event)
             self.requests.extend(react(Fact(event, stream, "rootcause", "person:ines")))
@@ -95,37 +96,11 @@ class Lives(RuleBasedStateMachine):
         if refusal.rule is Rule.NO_LEARNING_BEFORE_DELIVERY:
             assert not any(isinstance(event, said.LearningOpened) for event in self.past[COMPLAINT])
 
-    def before(self, stream, state, event):
-        """The invariants, from the past alone: not from the state that the rules use."""
-        past = self.past[stream]
+    def before(self, stream, event):
         assert b"Anna" not in event.to_bytes(), "7: a person"
-        match event:
-            case said.CauseRecorded() | said.CauseVerified() | said.CauseRefuted() | said.NoFaultRecorded():
-                moves = [e for e in past if isinstance(e, said.LearningOpened | said.LearningResumed | said.LearningSuspended)]
-                assert moves, "1: before delivery"
-                assert not isinstance(moves[-1], said.LearningSuspended), "2: while it is suspended"
-            case said.CorrectionPlanned(kind="retraining") | said.ProblemCorrectionPlanned(kind="retraining"):
-                assert event.procedure, "6"
-                assert event.recurrence_procedure, "6"
-            case said.LearningClosed(outcome=outcome):
-                self.closing(past, event, outcome)
-
-    def closing(self, past, event, outcome):
-        opened = [n for n, e in enumerate(past) if isinstance(e, said.LearningOpened)]
-        since = past[opened[-1] :]
-        assert not any(isinstance(e, said.LearningClosed) for e in since), "closed twice"
-        if outcome == "corrected":
-            causes = [e for e in since if isinstance(e, said.CauseRecorded | said.CauseVerified | said.CauseRefuted)]
-            assert isinstance(causes[-1], said.CauseVerified | said.CauseRecorded), "11"
-            assert any(isinstance(e, said.CauseVerified) and e.digest == causes[-1].digest for e in causes), "11"
-            assert any(isinstance(e, said.CorrectionCompleted) for e in since), "11"
-        elif outcome == "joined":
-            assert any(isinstance(e, said.CorrectionJoined) for e in since), "11"
+        learning_rules.may_go_on(self.past[stream], event)
+        if isinstance(event, said.LearningClosed) and event.outcome == "joined":
             assert any(isinstance(e, said.ProblemCorrectionPlanned) for e in self.past[PROBLEM]), "11"
-        elif outcome == "no_fault":
-            assert any(isinstance(e, said.NoFaultRecorded) for e in since), "11"
-        else:
-            assert event.reason, "11"
 
     @rule(command=FACTS)
     def another_service_tells(self, command):

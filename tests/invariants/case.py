@@ -1,6 +1,7 @@
-"""What a case is, read from its past alone: written apart from the rules, so that the two can contradict each other."""
+"""A case's past, read apart from the state that the rules use, so that the two can contradict each other: what may follow on it."""
 
 from shared.contract import resolution as said
+from shared.contract.envelope import event_place
 
 OPENINGS = (said.CaseOpened, said.CaseReopened)
 LIFE = (*OPENINGS, said.CaseSuspended, said.CaseClosed)
@@ -155,3 +156,86 @@ def replies(past):
                 continue
         found = new | found
     return found
+
+
+# ---- the invariants --------------------------------------------------------------------------------------------------------
+
+
+def may_go_on(past, event, beside, now, policy):
+    """That this may happen next, decided at `now` under this policy, with what is beside it (itself among it)."""
+    if isinstance(event, INSIDE):
+        assert is_open(past), "1: before ownership"
+        assert not ending(past) or isinstance(event, said.ExplanationGiven), "after the end"
+        assert getattr(event, "generation", generation(past)) == generation(past)
+    if isinstance(event, MOVED):
+        assert not is_raised(past), "3: a stage moves while a misunderstanding is raised"
+    if (proof := getattr(event, "proof", None)) and proof.kind == "reply":
+        assert proof.ref in replies(past), "17: nobody received it"
+        first = promises_of(past)[event.promise_id] if isinstance(event, said.PromiseRenegotiated) else generation(past)
+        assert replies(past)[proof.ref] >= first, "17: said before it was opened again"
+        assert known_at(past, proof.ref) >= came_up(past, event), "17: said before this came up"
+    match event:
+        case said.DecisionMade():
+            deciding(past, event, beside)
+        case said.FixStarted():
+            assert decision(past), "decide first"
+        case said.FixCompleted():
+            verdict = decision(past).verdict
+            started = last(since(run(past), said.DeliveryObjected), said.FixStarted)
+            assert started or verdict in {"decline", "clarified"}, "1: completed before it was started"
+        case said.Delivered():
+            delivering(past, event, beside, now + policy.objection_window)
+        case said.DeliveryConfirmed():
+            assert has_it(past), "1: confirmed before delivery"
+        case said.DeliveryAssumed():
+            assert now >= window(past), "before the end of the time to object"
+        case said.DeliveryObjected(because=because):
+            assert has_it(past) or (objects(past) and because == "new_evidence"), "1: objected to nothing"
+        case said.ExplanationGiven():
+            assert has_it(past), "2: before delivery, or while an objection is open"
+            assert not is_raised(past), "2: a misunderstanding raised after delivery counts as an objection"
+        case said.MisunderstandingCleared(objection_until=until):
+            assert is_raised(past)
+            assert until == (now + policy.objection_window if has_it(past) else None)
+        case said.WithdrawalCameTooLate():
+            assert is_open(past)
+            assert has_it(past)
+            assert not is_raised(past)
+        case said.CaseClosed(released=released, generation=new):
+            assert set(released) == open_promises(past).keys(), "13: not all are released"
+            assert new > generation(past) or not has_it(past) or is_raised(past), "it was delivered"
+        case said.PromiseKept() | said.PromiseBroken() | said.PromiseRenegotiated():
+            ending_a_promise(past, event, now)
+        case _:
+            pass
+
+
+def deciding(past, event, beside):
+    assert decision(past) is None, "5: overturned without new evidence"
+    assert event.reasons
+    if event.verdict == "decline":
+        offers = [e.offer_id for e in (*run(past), *beside) if isinstance(e, said.CounterOfferMade)]
+        assert event.no_alternative or event.offer_id in offers, "4"
+    assert not (event.verdict == "clarified" and event.remedies)
+
+
+def delivering(past, event, beside, window_ends):
+    ready = since(run(past), said.DeliveryObjected)
+    assert last(ready, said.FixCompleted), "1: delivered before it was fixed"
+    assert not last(ready, said.Delivered), "delivered twice"
+    kept = {e.promise_id for e in beside if isinstance(e, said.PromiseKept) and e.by == str(event.delivery_id)}
+    assert set(event.still_promised) | kept == open_promises(past).keys()
+    assert not set(event.still_promised) & kept
+    assert event.objection_until == window_ends
+
+
+def ending_a_promise(past, event, now):
+    terms = open_promises(past).get(event.promise_id)
+    assert terms, "13: ended twice, or never made"
+    if isinstance(event, said.PromiseBroken):
+        assert now >= terms.due_at == event.due_at, "13: broken too early"
+    else:
+        assert now < terms.due_at, "13: after it was due"
+    if isinstance(event, said.PromiseKept):
+        deliveries = {str(one.delivery_id) for one in past if isinstance(one, said.Delivered)}
+        assert event_place(event.by) or event.by in deliveries, "17: kept by no event"

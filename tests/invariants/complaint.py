@@ -1,8 +1,7 @@
-"""What a complaint's past alone tells, apart from the state that the rules use: what may follow on it, by the invariants."""
+"""A complaint's past, read apart from the state that the rules use: what may follow on it, by the invariants."""
 
 from shared.contract import intake as said
 from shared.contract.envelope import event_place
-from tests.services.intake.said import POLICY
 
 ENDED = said.PromiseKept | said.PromiseBroken | said.PromiseRenegotiated
 IN_OWN = (
@@ -108,8 +107,8 @@ class Past(list):
 
     # ---- the invariants ----------------------------------------------------------------------------------------------------
 
-    def before(self, event, now):
-        """That this may happen next."""
+    def may_go_on(self, event, now, policy):
+        """That this may happen next, decided at `now` under this policy."""
         assert bool(self) != isinstance(event, said.ComplaintReceived), "it is received first, and once"
         ending = self.customers_ending
         assert not (ending and isinstance(event, BEFORE_THE_END)), f"it has ended: {event!r}"
@@ -154,9 +153,10 @@ class Past(list):
             case said.ComplaintSettled():
                 self.settling(event, ending)
             case said.ComplaintReopened():
-                self.reopening(event, ending, now)
+                self.reopening(event, ending, now, policy)
         proof = getattr(event, "proof", None)
         if proof and proof.kind == "reply":
+            assert proof.ref in self.replies, "17: nobody received it"
             assert self.replies[proof.ref] >= self.generation, "17: said before it was opened again"
             assert self.known_at(proof.ref) > self.came_up(event), "17: said before this came up"
         assert not hasattr(event, "proof") or proof, "17"
@@ -196,8 +196,8 @@ class Past(list):
         else:
             assert event.ending == ending.ending
 
-    def reopening(self, event, ending, now):
+    def reopening(self, event, ending, now, policy):
         at = ending.withdrawn_at if isinstance(ending, said.ComplaintWithdrawn) else ending.ended_at
-        assert now <= at + POLICY.reopen_window
+        assert now <= at + policy.reopen_window
         assert event.owner == self.people[0], "10"
         assert event.need == next((one.need for one in reversed(self.of(said.NeedStated))), None), "16"
